@@ -1,0 +1,100 @@
+//! The one error of the engine, and the stable codes callers act on.
+//!
+//! A variant is a thing a caller can do something about. Messages are for people and may change; codes are API and never do.
+
+use std::path::PathBuf;
+
+/// What every fallible function of the engine returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that can go wrong, as something a caller can act on. The fields are what the message names.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each variant says what its fields are by its message")]
+pub enum Error {
+    /// An option has a value of the wrong type or out of its range. Nothing was started.
+    #[error("option `{name}` is {value}, expected {expected}")]
+    InvalidOption { name: String, value: String, expected: String },
+    /// The messages of a generation cannot be understood. Nothing was generated.
+    #[error("{reason}")]
+    InvalidMessages { reason: String },
+    /// A call that needs the backend came before `init`.
+    #[error("llama.cpp is not initialized, call `init` first")]
+    NotInitialized,
+    /// A call that needs a model came before `loadModel`.
+    #[error("no model is loaded, call `loadModel` first")]
+    ModelNotLoaded,
+    /// A generation came before `createContext`.
+    #[error("no context was created, call `createContext` first")]
+    ContextNotCreated,
+    /// The compute backend cannot be used on this machine, or is not installed.
+    #[error("{reason}")]
+    BackendUnavailable { reason: String },
+    /// There is no file at the model's path.
+    #[error("model file `{}` does not exist", path.display())]
+    ModelNotFound { path: PathBuf },
+    /// The model's path is a folder or a device.
+    #[error("model path `{}` is not a file", path.display())]
+    ModelNotAFile { path: PathBuf },
+    /// The operating system refuses to read the file.
+    #[error("model file `{}` cannot be read: {source}", path.display())]
+    ModelUnreadable { path: PathBuf, source: std::io::Error },
+    /// The file is no GGUF model that can generate text.
+    #[error("model file `{}` is not usable: {reason}", path.display())]
+    ModelInvalid { path: PathBuf, reason: String },
+    /// llama.cpp could not load the file.
+    #[error("model file `{}` could not be loaded: {reason}", path.display())]
+    ModelLoadFailed { path: PathBuf, reason: String },
+    /// llama.cpp could not create the context.
+    #[error("the context could not be created: {reason}")]
+    ContextCreationFailed { reason: String },
+    /// What was asked for needs more memory than there is. Sizes in bytes.
+    #[error("{what} needs about {} MiB, but only {} MiB are available", needed >> 20, available >> 20)]
+    InsufficientMemory { what: &'static str, needed: u64, available: u64 },
+    /// The model's chat template does not accept these messages.
+    #[error("the chat template failed: {reason}")]
+    TemplateFailed { reason: String },
+    /// The conversation does not fit into the context.
+    #[error("the prompt has {prompt_tokens} tokens, but the context holds {context_size} and one must stay free for the answer")]
+    PromptTooLong { prompt_tokens: usize, context_size: usize },
+    /// llama.cpp failed while evaluating.
+    #[error("evaluation failed: {reason}")]
+    DecodeFailed { reason: String },
+    /// The caller cancelled the operation.
+    #[error("the operation was aborted")]
+    Aborted,
+    /// The worker was cleaned up; nothing can be asked of it any more.
+    #[error("the worker has stopped")]
+    WorkerStopped,
+    /// A defect of this library.
+    #[error("internal error: {reason}")]
+    Internal { reason: String },
+}
+
+impl Error {
+    /// The stable code of this error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidOption { .. } => "INVALID_OPTION",
+            Self::InvalidMessages { .. } => "INVALID_MESSAGES",
+            Self::NotInitialized => "NOT_INITIALIZED",
+            Self::ModelNotLoaded => "MODEL_NOT_LOADED",
+            Self::ContextNotCreated => "CONTEXT_NOT_CREATED",
+            Self::BackendUnavailable { .. } => "BACKEND_UNAVAILABLE",
+            Self::ModelNotFound { .. } => "MODEL_NOT_FOUND",
+            Self::ModelNotAFile { .. } => "MODEL_NOT_A_FILE",
+            Self::ModelUnreadable { .. } => "MODEL_UNREADABLE",
+            Self::ModelInvalid { .. } => "MODEL_INVALID",
+            Self::ModelLoadFailed { .. } => "MODEL_LOAD_FAILED",
+            Self::ContextCreationFailed { .. } => "CONTEXT_CREATION_FAILED",
+            Self::InsufficientMemory { .. } => "INSUFFICIENT_MEMORY",
+            Self::TemplateFailed { .. } => "TEMPLATE_FAILED",
+            Self::PromptTooLong { .. } => "PROMPT_TOO_LONG",
+            Self::DecodeFailed { .. } => "DECODE_FAILED",
+            Self::Aborted => "ABORTED",
+            Self::WorkerStopped => "WORKER_STOPPED",
+            Self::Internal { .. } => "INTERNAL",
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Loads the compute backends from one folder and says what they found.
+//!
+//! One per process: llama.cpp's registry of backends is global. Never searches the executable's folder or the working directory, where
+//! anybody could have put a library.
+
+use std::ffi::{CStr, CString};
+use std::path::Path;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_2::{LlamaBackendDeviceType, list_llama_ggml_backend_devices};
+use llama_cpp_sys_2 as sys;
+
+use super::log;
+use crate::error::{Error, Result};
+
+static STARTED: OnceLock<Backend> = OnceLock::new();
+
+/// Proof that the backends are loaded. Lives as long as the process: other engine threads, and other JavaScript environments, use it.
+#[derive(Debug)]
+pub struct Backend {
+    inner: LlamaBackend,
+}
+
+/// A device that can compute.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// Short name, for instance `CPU` or `Vulkan0`.
+    pub name: String,
+    /// The hardware's own name.
+    pub description: String,
+    /// The backend that drives it: `CPU`, `CUDA`, `Vulkan`, `Metal`.
+    pub backend: String,
+    /// What it is.
+    pub kind: DeviceKind,
+    /// Bytes in all.
+    pub memory_total: u64,
+    /// Bytes free at this moment.
+    pub memory_free: u64,
+}
+
+/// What a [`Device`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// The processor.
+    Cpu,
+    /// A graphics card with memory of its own.
+    Gpu,
+    /// A graphics unit that shares the processor's memory.
+    IntegratedGpu,
+    /// Anything else, for instance a matrix unit.
+    Accelerator,
+}
+
+impl Backend {
+    /// Loads the backends of `directory` on the first call; later calls return the same, whatever their directory.
+    ///
+    /// # Errors
+    /// [`Error::BackendUnavailable`] when the folder has no CPU backend, or none for this processor.
+    pub fn start(directory: &Path) -> Result<&'static Self> {
+        static STARTING: Mutex<()> = Mutex::new(());
+        // OK because nothing is held that a panic could leave half done.
+        let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(backend) = STARTED.get() {
+            return Ok(backend);
+        }
+        log::install();
+        load_from(directory)?;
+        let inner = LlamaBackend::init().map_err(|error| unavailable(error.to_string()))?;
+        Ok(STARTED.get_or_init(|| Self { inner }))
+    }
+
+    pub(super) fn inner(&self) -> &LlamaBackend {
+        &self.inner
+    }
+
+    /// Every device found, the processor included.
+    #[must_use]
+    pub fn devices(&self) -> Vec<Device> {
+        list_llama_ggml_backend_devices().into_iter().map(Device::from).collect()
+    }
+
+    /// The instruction sets that the chosen CPU backend uses, for instance `AVX2`.
+    #[must_use]
+    pub fn cpu_features(&self) -> Vec<String> {
+        cpu_features().unwrap_or_default()
+    }
+
+    /// The version of llama.cpp.
+    #[must_use]
+    pub fn llama_cpp_version(&self) -> String {
+        // SAFETY: returns a static zero-terminated string.
+        text(unsafe { sys::llama_version() })
+    }
+}
+
+impl From<llama_cpp_2::LlamaBackendDevice> for Device {
+    fn from(device: llama_cpp_2::LlamaBackendDevice) -> Self {
+        Self {
+            name: device.name,
+            description: device.description,
+            backend: device.backend,
+            kind: match device.device_type {
+                LlamaBackendDeviceType::Cpu => DeviceKind::Cpu,
+                LlamaBackendDeviceType::Gpu => DeviceKind::Gpu,
+                LlamaBackendDeviceType::IntegratedGpu => DeviceKind::IntegratedGpu,
+                LlamaBackendDeviceType::Accelerator | LlamaBackendDeviceType::Unknown => DeviceKind::Accelerator,
+            },
+            memory_total: device.memory_total as u64,
+            memory_free: device.memory_free as u64,
+        }
+    }
+}
+
+fn unavailable(reason: impl Into<String>) -> Error {
+    Error::BackendUnavailable { reason: reason.into() }
+}
+
+fn load_from(directory: &Path) -> Result<()> {
+    check_processor(directory)?;
+    let path = directory.to_str().and_then(|path| CString::new(path).ok());
+    let path = path.ok_or_else(|| unavailable(format!("the folder `{}` has no usable name", directory.display())))?;
+    log::clear_errors();
+    // SAFETY: `path` is a zero-terminated string that outlives the call.
+    unsafe { sys::ggml_backend_load_all_from_path(path.as_ptr()) };
+    if cpu_registry().is_null() {
+        let reason = log::errors_or("no CPU backend for this processor was found");
+        return Err(unavailable(format!("{reason} in `{}`", directory.display())));
+    }
+    Ok(())
+}
+
+/// A build with one CPU backend runs the instructions it was compiled with on any processor, and dies there if they are missing.
+#[cfg(target_arch = "x86_64")]
+fn check_processor(directory: &Path) -> Result<()> {
+    let is_single_build = ["libggml-cpu.so", "ggml-cpu.dll"].iter().any(|name| directory.join(name).exists());
+    let is_supported = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("bmi2");
+    if is_single_build && !is_supported {
+        return Err(unavailable("this build needs a processor with AVX2, FMA and BMI2"));
+    }
+    Ok(())
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+#[expect(clippy::unnecessary_wraps, reason = "the same signature as on x86-64")]
+fn check_processor(_directory: &Path) -> Result<()> {
+    Ok(())
+}
+
+/// The registry of the CPU backend, or null when none is loaded.
+pub(super) fn cpu_registry() -> sys::ggml_backend_reg_t {
+    // SAFETY: looks up a device in ggml's registry; null when there is none, which the next call must not see.
+    let device = unsafe { sys::ggml_backend_dev_by_type(sys::GGML_BACKEND_DEVICE_TYPE_CPU) };
+    if device.is_null() {
+        return std::ptr::null_mut();
+    }
+    // SAFETY: `device` is a live device of the registry.
+    unsafe { sys::ggml_backend_dev_backend_reg(device) }
+}
+
+/// A function of the loaded CPU backend. It cannot be linked: the backend is chosen at run time.
+pub(super) fn cpu_function(name: &CStr) -> Option<*mut std::ffi::c_void> {
+    let registry = cpu_registry();
+    if registry.is_null() {
+        return None;
+    }
+    // SAFETY: `registry` is live and `name` zero-terminated; unknown names give null.
+    let function = unsafe { sys::ggml_backend_reg_get_proc_address(registry, name.as_ptr()) };
+    (!function.is_null()).then_some(function)
+}
+
+#[repr(C)]
+struct Feature {
+    name: *const std::ffi::c_char,
+    value: *const std::ffi::c_char,
+}
+
+fn cpu_features() -> Option<Vec<String>> {
+    let function = cpu_function(c"ggml_backend_get_features")?;
+    // SAFETY: ggml documents this name as `ggml_backend_feature * (*)(ggml_backend_reg_t)`.
+    let list: extern "C" fn(sys::ggml_backend_reg_t) -> *const Feature = unsafe { std::mem::transmute(function) };
+    let mut feature = list(cpu_registry());
+    let mut names = Vec::new();
+    // SAFETY: the list is a static array that ends with a null name.
+    while let Some(entry) = unsafe { feature.as_ref() }.filter(|entry| !entry.name.is_null()) {
+        if text(entry.value) == "1" {
+            names.push(text(entry.name));
+        }
+        // SAFETY: not yet at the end, see above.
+        feature = unsafe { feature.add(1) };
+    }
+    Some(names)
+}
+
+fn text(pointer: *const std::ffi::c_char) -> String {
+    if pointer.is_null() {
+        return String::new();
+    }
+    // SAFETY: callers pass zero-terminated strings that llama.cpp never frees.
+    unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+}

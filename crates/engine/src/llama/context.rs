@@ -1,0 +1,303 @@
+//! A context: the memory of sequences over a model, and the evaluation of batches.
+//!
+//! Our own owner, because llama-cpp-2's hides the pointer that the abort callback, the threadpool and the memory need.
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use llama_cpp_sys_2 as sys;
+
+use super::threadpool::Threadpool;
+use super::{AbortFlag, Batch, Model, log, memory, shim};
+use crate::error::{Error, Result};
+
+/// What a context is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContextParams {
+    /// Tokens that fit, prompt and answer together.
+    pub context_size: u32,
+    /// Tokens evaluated at once.
+    pub batch_size: u32,
+    /// Threads that evaluate, the engine thread counted.
+    pub threads: u32,
+    /// Whether attention uses the fused kernels.
+    pub flash_attention: FlashAttention,
+    /// The number format of keys and values.
+    pub kv_cache_type: KvCacheType,
+    /// Do not compare what it needs with what the machine has.
+    pub ignores_memory: bool,
+}
+
+/// Whether attention uses the fused kernels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FlashAttention {
+    /// Where the backend supports it.
+    #[default]
+    Auto,
+    /// Always; creation fails where it is not supported.
+    On,
+    /// Never.
+    Off,
+}
+
+/// The number format of keys and values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are ggml's")]
+pub enum KvCacheType {
+    F32,
+    #[default]
+    F16,
+    Bf16,
+    Q8_0,
+    Q5_1,
+    Q5_0,
+    Q4_1,
+    Q4_0,
+}
+
+/// How an evaluation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// All of it is in memory, the logits can be read.
+    Done,
+    /// The abort flags stopped it; some of its beginning may be in memory.
+    Aborted,
+    /// There is no room for it.
+    NoSpace,
+}
+
+/// Memory of sequences over a model.
+#[derive(Debug)]
+pub struct Context<'model> {
+    raw: NonNull<sys::llama_context>,
+    /// Boxed: llama.cpp keeps its address.
+    watch: Box<Watch>,
+    /// After the context in every sense: the context uses it until it is freed.
+    threadpool: Option<Threadpool>,
+    n_vocab: usize,
+    model: PhantomData<&'model Model>,
+}
+
+/// The flags that the running evaluation obeys. Null between evaluations.
+#[derive(Debug)]
+struct Watch(Cell<*const [AbortFlag]>);
+
+impl<'model> Context<'model> {
+    /// Makes a context over `model` with one sequence.
+    ///
+    /// # Errors
+    /// [`Error::InsufficientMemory`], or [`Error::ContextCreationFailed`] with llama.cpp's reason.
+    pub fn new(model: &'model Model, params: &ContextParams) -> Result<Self> {
+        Self::check_memory(model, params)?;
+        log::clear_errors();
+        // SAFETY: the model is live, and stays so for as long as the context by the lifetime `'model`.
+        let raw = shim::call(|error| unsafe { shim::lw_context_new(model.raw(), llama_params(params), error) });
+        let raw = raw.map_err(creation_failed)?;
+        let raw = NonNull::new(raw).ok_or_else(|| creation_failed(log::errors_or("llama.cpp gave no reason")))?;
+        let threadpool = Threadpool::new(thread_count(params));
+        let watch = Box::new(Watch(Cell::new(empty_watch())));
+        let context = Self {
+            raw,
+            watch,
+            threadpool,
+            n_vocab: model.n_vocab(),
+            model: PhantomData,
+        };
+        context.attach()?;
+        Ok(context)
+    }
+
+    /// Compares what a context needs with what the machine has. Linux grants any allocation and kills the process when it is used.
+    ///
+    /// # Errors
+    /// [`Error::InsufficientMemory`]. Not looked at for models on a GPU, whose memory is another.
+    pub fn check_memory(model: &Model, params: &ContextParams) -> Result<()> {
+        if params.ignores_memory || model.is_offloaded() {
+            return Ok(());
+        }
+        let (needed, available) = (needed_bytes(model, params), memory::available());
+        if needed > available {
+            return Err(Error::InsufficientMemory {
+                what: "the context",
+                needed,
+                available,
+            });
+        }
+        Ok(())
+    }
+
+    fn attach(&self) -> Result<()> {
+        let data = std::ptr::from_ref::<Watch>(&self.watch).cast_mut().cast::<c_void>();
+        // SAFETY: the context is live; `data` is the boxed watch, and the pool is owned by `self`: both outlive the context, see `drop`.
+        unsafe {
+            sys::llama_set_abort_callback(self.raw(), Some(should_abort), data);
+            if let Some(pool) = &self.threadpool {
+                sys::llama_attach_threadpool(self.raw(), pool.as_ptr(), std::ptr::null_mut());
+            }
+            if sys::llama_get_memory(self.raw()).is_null() {
+                return Err(creation_failed("the model keeps no memory of a sequence, it cannot continue text"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tokens that fit, as llama.cpp rounded them.
+    #[must_use]
+    pub fn context_size(&self) -> usize {
+        // SAFETY: the context is live.
+        unsafe { sys::llama_n_ctx(self.raw()) as usize }
+    }
+
+    /// The most tokens one evaluation takes.
+    #[must_use]
+    pub fn batch_size(&self) -> usize {
+        // SAFETY: the context is live.
+        unsafe { sys::llama_n_batch(self.raw()) as usize }
+    }
+
+    /// Evaluates `batch`. Stops early when all of `flags` are set, and there are any.
+    ///
+    /// # Errors
+    /// llama.cpp's reason; what the sequences hold is then unknown.
+    ///
+    /// # Panics
+    /// When the batch is larger than [`Self::batch_size`]: llama.cpp would end the process.
+    pub fn decode(&mut self, batch: &Batch, flags: &[AbortFlag]) -> std::result::Result<Decoded, String> {
+        assert!(
+            batch.len() <= self.batch_size(),
+            "a batch of {} tokens, n_batch is {}",
+            batch.len(),
+            self.batch_size()
+        );
+        log::clear_errors();
+        self.watch.0.set(flags);
+        // SAFETY: the batch's arrays are live and filled; `flags` outlives the call, after which the watch is emptied again.
+        let code = shim::call(|error| unsafe { shim::lw_decode(self.raw(), batch.raw(), error) });
+        self.watch.0.set(empty_watch());
+        match code {
+            Ok(0) => Ok(Decoded::Done),
+            Ok(1) => Ok(Decoded::NoSpace),
+            Ok(2) => Ok(Decoded::Aborted),
+            Ok(code) => Err(log::errors_or(&format!("llama.cpp returned {code}"))),
+            Err(reason) => Err(reason),
+        }
+    }
+
+    /// The logits after the token at `index` of the last batch, which must have asked for them.
+    #[must_use]
+    pub fn logits(&self, index: usize) -> Option<&[f32]> {
+        let index = i32::try_from(index).ok()?;
+        // SAFETY: the context is live; an index without logits gives null.
+        let logits = unsafe { sys::llama_get_logits_ith(self.raw(), index) };
+        // SAFETY: llama.cpp's row of logits has one number for each token of the vocabulary, and stays until the next evaluation, which
+        // needs `&mut self`.
+        (!logits.is_null()).then(|| unsafe { std::slice::from_raw_parts(logits, self.n_vocab) })
+    }
+
+    /// Cuts `sequence` back to its first `n_tokens`. Returns whether its memory allows that; if not, nothing changed.
+    pub fn cut(&mut self, sequence: i32, n_tokens: usize) -> bool {
+        let from = i32::try_from(n_tokens).unwrap_or(i32::MAX);
+        // SAFETY: the context and its memory are live; -1 means to the end.
+        unsafe { sys::llama_memory_seq_rm(self.memory(), sequence, from, -1) }
+    }
+
+    /// Forgets `sequence`.
+    pub fn clear(&mut self, sequence: i32) {
+        // Removing a whole sequence never fails.
+        self.cut(sequence, 0);
+    }
+
+    /// How many tokens `sequence` holds.
+    #[must_use]
+    pub fn held(&self, sequence: i32) -> usize {
+        // SAFETY: the context and its memory are live; an empty sequence has -1.
+        let last = unsafe { sys::llama_memory_seq_pos_max(self.memory(), sequence) };
+        usize::try_from(last + 1).unwrap_or(0)
+    }
+
+    fn memory(&self) -> sys::llama_memory_t {
+        // SAFETY: the context is live; `attach` made sure that it has memory.
+        unsafe { sys::llama_get_memory(self.raw()) }
+    }
+
+    fn raw(&self) -> *mut sys::llama_context {
+        self.raw.as_ptr()
+    }
+}
+
+impl Drop for Context<'_> {
+    fn drop(&mut self) {
+        // SAFETY: created by `lw_context_new` and freed once; the watch and the threadpool are fields, dropped after this.
+        unsafe { sys::llama_free(self.raw()) };
+    }
+}
+
+fn empty_watch() -> *const [AbortFlag] {
+    std::ptr::slice_from_raw_parts(std::ptr::null(), 0)
+}
+
+/// Called by llama.cpp between graph nodes, on the thread that evaluates.
+unsafe extern "C" fn should_abort(data: *mut c_void) -> bool {
+    // SAFETY: `data` is the watch of a live context, see `attach`.
+    let watch = unsafe { &*data.cast::<Watch>() };
+    let flags = watch.0.get();
+    if flags.is_null() {
+        return false;
+    }
+    // SAFETY: set by `decode` to a slice that outlives the evaluation, which is running.
+    let flags = unsafe { &*flags };
+    !flags.is_empty() && flags.iter().all(AbortFlag::is_set)
+}
+
+fn thread_count(params: &ContextParams) -> i32 {
+    i32::try_from(params.threads).unwrap_or(1).max(1)
+}
+
+fn llama_params(params: &ContextParams) -> sys::llama_context_params {
+    // SAFETY: returns a plain value.
+    let mut raw = unsafe { sys::llama_context_default_params() };
+    raw.n_ctx = params.context_size;
+    raw.n_batch = params.batch_size;
+    raw.n_ubatch = params.batch_size;
+    raw.n_seq_max = 1;
+    // Logits are asked for one token of a sequence; without this llama.cpp reserves room for a whole batch of them.
+    raw.n_outputs_max = 1;
+    raw.n_threads = thread_count(params);
+    raw.n_threads_batch = thread_count(params);
+    raw.flash_attn_type = match params.flash_attention {
+        FlashAttention::Auto => sys::LLAMA_FLASH_ATTN_TYPE_AUTO,
+        FlashAttention::On => sys::LLAMA_FLASH_ATTN_TYPE_ENABLED,
+        FlashAttention::Off => sys::LLAMA_FLASH_ATTN_TYPE_DISABLED,
+    };
+    raw.type_k = ggml_type(params.kv_cache_type);
+    raw.type_v = raw.type_k;
+    raw
+}
+
+fn ggml_type(kv_cache_type: KvCacheType) -> sys::ggml_type {
+    match kv_cache_type {
+        KvCacheType::F32 => sys::GGML_TYPE_F32,
+        KvCacheType::F16 => sys::GGML_TYPE_F16,
+        KvCacheType::Bf16 => sys::GGML_TYPE_BF16,
+        KvCacheType::Q8_0 => sys::GGML_TYPE_Q8_0,
+        KvCacheType::Q5_1 => sys::GGML_TYPE_Q5_1,
+        KvCacheType::Q5_0 => sys::GGML_TYPE_Q5_0,
+        KvCacheType::Q4_1 => sys::GGML_TYPE_Q4_1,
+        KvCacheType::Q4_0 => sys::GGML_TYPE_Q4_0,
+    }
+}
+
+fn needed_bytes(model: &Model, params: &ContextParams) -> u64 {
+    // F32 takes twice the two bytes a number; smaller formats are counted as F16, to stay on the safe side.
+    let bytes_factor = if params.kv_cache_type == KvCacheType::F32 { 2 } else { 1 };
+    let keys_and_values = model.kv_bytes_per_token() * bytes_factor;
+    // The attention mask of one batch, four bytes a position.
+    let mask = u64::from(params.batch_size) * 4;
+    u64::from(params.context_size).saturating_mul(keys_and_values + mask)
+}
+
+fn creation_failed(reason: impl Into<String>) -> Error {
+    Error::ContextCreationFailed { reason: reason.into() }
+}

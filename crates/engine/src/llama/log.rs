@@ -1,0 +1,70 @@
+//! Where llama.cpp's log lines go: the last errors of this thread are kept as the reason of a failure, everything goes to stderr on request.
+//!
+//! llama.cpp reports why a load or a context creation failed only here, on the thread that called it.
+
+use std::cell::RefCell;
+use std::ffi::{CStr, c_char, c_void};
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use llama_cpp_sys_2 as sys;
+
+/// Older lines are dropped: the last ones name the cause.
+const MAX_KEPT_LINES: usize = 4;
+
+static DEBUG: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    static ERRORS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Whether llama.cpp's log goes to stderr. Counts for the whole process, as llama.cpp has one log.
+pub fn set_debug(enabled: bool) {
+    DEBUG.store(enabled, Ordering::Relaxed);
+    super::shim::set_common_log(enabled);
+}
+
+/// Takes over llama.cpp's log.
+pub(super) fn install() {
+    // SAFETY: `on_log` has the signature ggml asks for and uses no user data.
+    unsafe { sys::llama_log_set(Some(on_log), std::ptr::null_mut()) };
+    set_debug(DEBUG.load(Ordering::Relaxed));
+}
+
+/// Forgets earlier errors of this thread: what comes next belongs to the next call.
+pub(super) fn clear_errors() {
+    ERRORS.with_borrow_mut(Vec::clear);
+}
+
+/// The errors logged on this thread since [`clear_errors`], or `otherwise`.
+pub(super) fn errors_or(otherwise: &str) -> String {
+    let lines = ERRORS.with_borrow_mut(std::mem::take);
+    if lines.is_empty() { otherwise.to_owned() } else { lines.join("; ") }
+}
+
+unsafe extern "C" fn on_log(level: sys::ggml_log_level, text: *const c_char, _user_data: *mut c_void) {
+    if text.is_null() {
+        return;
+    }
+    // SAFETY: llama.cpp passes a zero-terminated string that lives during this call.
+    let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+    if DEBUG.load(Ordering::Relaxed) {
+        // A closed stderr is no reason to fail.
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+    if level == sys::GGML_LOG_LEVEL_ERROR {
+        keep(text.trim());
+    }
+}
+
+fn keep(line: &str) {
+    if line.is_empty() {
+        return;
+    }
+    ERRORS.with_borrow_mut(|lines| {
+        if lines.len() == MAX_KEPT_LINES {
+            lines.remove(0);
+        }
+        lines.push(line.to_owned());
+    });
+}

@@ -1,0 +1,31 @@
+//! Safe owners over llama.cpp: backend, model, context, batch, threadpool, sampler chain, chat templates.
+//!
+//! The only room with `unsafe`, and the only one that names `llama_cpp_2` or `llama_cpp_sys_2`. Takes no decisions about conversations,
+//! scheduling or text. Invariants: a C++ exception never leaves `shim.cpp`; a [`Context`] never outlives its [`Model`].
+
+mod abort;
+mod backend;
+mod batch;
+mod context;
+mod exit;
+mod gguf;
+mod log;
+mod memory;
+mod model;
+mod sampler;
+mod shim;
+mod templates;
+mod threadpool;
+
+pub use abort::AbortFlag;
+pub use backend::{Backend, Device, DeviceKind};
+pub use batch::Batch;
+pub use context::{Context, ContextParams, Decoded, FlashAttention, KvCacheType};
+pub use exit::at_exit;
+pub use log::set_debug;
+pub use model::{Model, ModelInfo, ModelParams};
+pub use sampler::{SamplerChain, SamplerStage, argmax};
+pub use templates::{RenderedChat, Templates};
+
+/// A token of a model's vocabulary.
+pub type Token = llama_cpp_2::token::LlamaToken;

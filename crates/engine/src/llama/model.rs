@@ -1,0 +1,283 @@
+//! A loaded model: its weights, its vocabulary and what is known about it.
+
+use std::ffi::c_char;
+use std::path::{Path, PathBuf};
+
+use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::vocab::LlamaVocab;
+use llama_cpp_sys_2 as sys;
+
+use super::{AbortFlag, Backend, Token, gguf, log, shim};
+use crate::error::{Error, Result};
+
+/// How to load a model.
+#[derive(Clone, Debug)]
+pub struct ModelParams {
+    /// The GGUF file; the first part of a split one.
+    pub path: PathBuf,
+    /// Layers to keep on the GPU; `None` = all of them, `Some(0)` = everything on the processor.
+    pub gpu_layers: Option<u32>,
+    /// Map the file into memory instead of reading it; `None` leaves the choice to llama.cpp.
+    pub use_mmap: Option<bool>,
+    /// Lock the weights in RAM.
+    pub use_mlock: bool,
+}
+
+/// What is known about a loaded model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// The file's base name.
+    pub name: String,
+    /// Bytes of all tensors.
+    pub size: u64,
+    /// The number of weights.
+    pub parameters: u64,
+    /// The context it was trained with, in tokens.
+    pub context_size: u32,
+    /// The family, for instance `llama` or `qwen2`.
+    pub architecture: String,
+    /// Family, size and quantisation in words.
+    pub description: String,
+    /// Whether the file has a chat template; without one ChatML is used.
+    pub has_chat_template: bool,
+    /// The number of tokens it knows.
+    pub vocabulary_size: u32,
+    /// The number of layers.
+    pub layers: u32,
+    /// The width of an embedding.
+    pub embedding_size: u32,
+}
+
+/// Weights and vocabulary.
+#[derive(Debug)]
+pub struct Model {
+    inner: LlamaModel,
+    path: PathBuf,
+    is_offloaded: bool,
+}
+
+impl Model {
+    /// Loads a model. `on_progress` gets 0…1, not necessarily ending with 1.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or [`Error::Aborted`] when `abort` was set meanwhile.
+    pub fn load(
+        backend: &'static Backend,
+        params: &ModelParams,
+        abort: &AbortFlag,
+        mut on_progress: impl FnMut(f32) + 'static,
+    ) -> Result<Self> {
+        Self::check_file(&params.path)?;
+        log::clear_errors();
+        let is_wanted = abort.clone();
+        let llama_params = llama_params(params).with_progress_callback(move |progress| {
+            on_progress(progress);
+            !is_wanted.is_set()
+        });
+        let loaded = LlamaModel::load_from_file(backend.inner(), &params.path, &llama_params);
+        let inner = loaded.map_err(|error| load_error(&params.path, abort, &error.to_string()))?;
+        let model = Self {
+            inner,
+            path: params.path.clone(),
+            is_offloaded: params.gpu_layers != Some(0),
+        };
+        model.check_it_generates_text()?;
+        Ok(model)
+    }
+
+    /// Looks at a file without loading it.
+    ///
+    /// # Errors
+    /// What makes it no loadable model at first sight.
+    pub fn check_file(path: &Path) -> Result<()> {
+        gguf::check_file(path)
+    }
+
+    /// What is known about the model.
+    #[must_use]
+    pub fn info(&self) -> ModelInfo {
+        let model = &self.inner;
+        ModelInfo {
+            name: self.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            size: model.size(),
+            parameters: model.n_params(),
+            context_size: model.n_ctx_train(),
+            architecture: self.metadata("general.architecture").unwrap_or_default(),
+            description: self.description(),
+            has_chat_template: self.metadata("tokenizer.chat_template").is_some(),
+            vocabulary_size: u32::try_from(model.n_vocab()).unwrap_or(0),
+            layers: model.n_layer(),
+            embedding_size: u32::try_from(model.n_embd()).unwrap_or(0),
+        }
+    }
+
+    /// The tokens of `text`, nothing added. With `parse_special`, texts of special tokens become those tokens.
+    ///
+    /// # Errors
+    /// [`Error::DecodeFailed`] when the tokenizer refuses the text.
+    pub fn tokenize(&self, text: &str, parse_special: bool) -> Result<Vec<Token>> {
+        let text_len = i32::try_from(text.len()).map_err(|_| failed("the text is larger than 2 GiB"))?;
+        // One token a byte is the most there can be, but for a leading space that some vocabularies add.
+        let mut tokens: Vec<sys::llama_token> = vec![0; text.len() / 2 + 16];
+        loop {
+            let capacity = i32::try_from(tokens.len()).unwrap_or(i32::MAX);
+            // SAFETY: `text` has `text_len` bytes and `tokens` room for `capacity` tokens; the vocabulary lives as long as the model.
+            let written = shim::call(|error| unsafe {
+                shim::lw_tokenize(
+                    self.raw_vocab(),
+                    text.as_ptr().cast::<c_char>(),
+                    text_len,
+                    tokens.as_mut_ptr(),
+                    capacity,
+                    parse_special,
+                    error,
+                )
+            });
+            match written.map_err(failed)? {
+                n @ 0.. => {
+                    tokens.truncate(usize::try_from(n).unwrap_or(0));
+                    return Ok(tokens.into_iter().map(Token::new).collect());
+                }
+                i32::MIN => return Err(failed("the text has too many tokens")),
+                needed => tokens.resize(needed.unsigned_abs() as usize, 0),
+            }
+        }
+    }
+
+    /// The token that the vocabulary wants before every text, if it wants one.
+    #[must_use]
+    pub fn leading_token(&self) -> Option<Token> {
+        let vocab = self.vocab();
+        vocab.should_add_bos().then(|| vocab.bos())
+    }
+
+    /// Appends the bytes of `token` as they are shown to people; control tokens have none.
+    pub fn append_piece(&self, token: Token, bytes: &mut Vec<u8>) {
+        self.vocab().token_to_piece_into(token, bytes, false, None);
+    }
+
+    /// Whether `token` ends an answer.
+    #[must_use]
+    pub fn is_end_of_generation(&self, token: Token) -> bool {
+        self.vocab().is_eog(token)
+    }
+
+    /// Whether `token` steers the model instead of being text.
+    #[must_use]
+    pub fn is_control(&self, token: Token) -> bool {
+        self.vocab().is_control(token)
+    }
+
+    /// The texts of all control tokens.
+    #[must_use]
+    pub fn control_texts(&self) -> Vec<String> {
+        let vocab = self.vocab();
+        let controls = (0..vocab.n_tokens()).map(Token::new).filter(|token| vocab.is_control(*token));
+        let texts = controls.map(|token| String::from_utf8_lossy(&vocab.token_to_piece(token, true, None)).into_owned());
+        texts.filter(|text| !text.is_empty()).collect()
+    }
+
+    /// Whether a sequence's memory can be cut back to a shorter beginning. Recurrent memory holds only its newest state.
+    #[must_use]
+    pub fn can_cut_memory(&self) -> bool {
+        !(self.inner.is_recurrent() || self.inner.is_hybrid())
+    }
+
+    /// Bytes of keys and values for one token of context, at two bytes a number.
+    pub(super) fn kv_bytes_per_token(&self) -> u64 {
+        let architecture = self.metadata("general.architecture").unwrap_or_default();
+        let default_length = u64::try_from(self.inner.n_embd()).unwrap_or(0) / u64::from(self.inner.n_head().max(1));
+        let length = |name: &str| {
+            let value = self.metadata(&format!("{architecture}.attention.{name}"));
+            value.and_then(|text| text.parse().ok()).unwrap_or(default_length)
+        };
+        let per_head = length("key_length") + length("value_length");
+        u64::from(self.inner.n_layer()) * u64::from(self.inner.n_head_kv()) * per_head * 2
+    }
+
+    pub(super) fn is_offloaded(&self) -> bool {
+        self.is_offloaded
+    }
+
+    pub(super) fn n_vocab(&self) -> usize {
+        usize::try_from(self.inner.n_vocab()).unwrap_or(0)
+    }
+
+    pub(super) fn raw(&self) -> *mut sys::llama_model {
+        // SAFETY: `LlamaModel` is `#[repr(transparent)]` over the pointer to the model, in exactly the pinned version of llama-cpp-2.
+        unsafe { *std::ptr::from_ref(&self.inner).cast::<*mut sys::llama_model>() }
+    }
+
+    fn raw_vocab(&self) -> *const sys::llama_vocab {
+        // SAFETY: the model is live; its vocabulary lives as long.
+        unsafe { sys::llama_model_get_vocab(self.raw()) }
+    }
+
+    fn vocab(&self) -> LlamaVocab<'_> {
+        self.inner.vocab()
+    }
+
+    fn metadata(&self, key: &str) -> Option<String> {
+        self.inner.meta_val_str(key).ok()
+    }
+
+    fn description(&self) -> String {
+        let mut buffer = [0_u8; 256];
+        // SAFETY: writes at most the buffer's length, the terminating zero included.
+        let length = unsafe { sys::llama_model_desc(self.raw(), buffer.as_mut_ptr().cast::<c_char>(), buffer.len()) };
+        let length = usize::try_from(length).unwrap_or(0).min(buffer.len() - 1);
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+
+    /// llama.cpp ends the process when a model without tokenizer or decoder is asked for text.
+    fn check_it_generates_text(&self) -> Result<()> {
+        // SAFETY: the model and its vocabulary are live.
+        let (vocab_type, has_encoder, has_decoder) = unsafe {
+            (
+                sys::llama_vocab_type(self.raw_vocab()),
+                sys::llama_model_has_encoder(self.raw()),
+                sys::llama_model_has_decoder(self.raw()),
+            )
+        };
+        let reason = match (vocab_type, has_encoder, has_decoder) {
+            (sys::LLAMA_VOCAB_TYPE_NONE, _, _) => "it has no vocabulary",
+            (_, true, _) | (_, _, false) => "it is an encoder model, not one that continues text",
+            _ => return Ok(()),
+        };
+        Err(Error::ModelInvalid {
+            path: self.path.clone(),
+            reason: reason.into(),
+        })
+    }
+}
+
+fn llama_params(params: &ModelParams) -> LlamaModelParams {
+    let mut llama_params = LlamaModelParams::default();
+    if let Some(layers) = params.gpu_layers {
+        llama_params = llama_params.with_n_gpu_layers(layers);
+    }
+    if let Some(use_mmap) = params.use_mmap {
+        llama_params = llama_params.with_use_mmap(use_mmap);
+    }
+    if params.use_mlock {
+        llama_params = llama_params.with_use_mlock(true);
+    }
+    llama_params
+}
+
+fn load_error(path: &Path, abort: &AbortFlag, error: &str) -> Error {
+    if abort.is_set() {
+        return Error::Aborted;
+    }
+    Error::ModelLoadFailed {
+        path: path.to_owned(),
+        reason: log::errors_or(error),
+    }
+}
+
+fn failed(reason: impl ToString) -> Error {
+    Error::DecodeFailed {
+        reason: reason.to_string(),
+    }
+}

@@ -1,0 +1,42 @@
+// The C face of shim.cpp: what the engine calls of llama.cpp's C++ code, and every C call that may throw.
+//
+// Contract of each function that takes `error`: on failure it returns null (or the stated code) and stores a message in `*error` that the
+// caller releases with lw_string_free. No exception ever leaves a function of this file.
+
+#pragma once
+
+#include "llama.h"
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct lw_templates;
+
+// Returned by lw_decode and lw_tokenize when llama.cpp threw; no llama.cpp function returns it.
+#define LW_THREW (-1000000000)
+
+void lw_string_free(char * text);
+
+// Silences (or opens) the logger of llama.cpp's common code, which does not go through llama_log_set.
+void lw_set_common_log(bool enabled);
+
+struct llama_context * lw_context_new(struct llama_model * model, struct llama_context_params params, char ** error);
+int32_t lw_decode(struct llama_context * context, struct llama_batch batch, char ** error);
+int32_t lw_tokenize(
+    const struct llama_vocab * vocab, const char * text, int32_t text_len,
+    llama_token * tokens, int32_t n_tokens_max, bool parse_special, char ** error);
+
+// The chat templates of a model, or `source` instead of them when it is not null.
+struct lw_templates * lw_templates_new(const struct llama_model * model, const char * source, char ** error);
+void lw_templates_free(struct lw_templates * templates);
+
+// Renders a conversation. `request`: {"messages": [{"role", "content"}], "continue_final_message": bool}.
+// Returns {"prompt", "additional_stops": []} as JSON, to be released with lw_string_free.
+char * lw_templates_render(const struct lw_templates * templates, const char * request, char ** error);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,63 @@
+//! The Rust side of `shim.h`: declarations, and its error texts as `Result`.
+
+use std::ffi::{CStr, c_char};
+
+use llama_cpp_sys_2 as sys;
+
+/// What a shim function reports when C++ threw.
+pub(super) type Thrown = String;
+
+#[repr(C)]
+pub(super) struct RawTemplates {
+    _opaque: [u8; 0],
+}
+
+unsafe extern "C" {
+    fn lw_string_free(text: *mut c_char);
+    fn lw_set_common_log(enabled: bool);
+    pub(super) fn lw_context_new(
+        model: *mut sys::llama_model,
+        params: sys::llama_context_params,
+        error: *mut *mut c_char,
+    ) -> *mut sys::llama_context;
+    pub(super) fn lw_decode(context: *mut sys::llama_context, batch: sys::llama_batch, error: *mut *mut c_char) -> i32;
+    pub(super) fn lw_tokenize(
+        vocab: *const sys::llama_vocab,
+        text: *const c_char,
+        text_len: i32,
+        tokens: *mut sys::llama_token,
+        n_tokens_max: i32,
+        parse_special: bool,
+        error: *mut *mut c_char,
+    ) -> i32;
+    pub(super) fn lw_templates_new(model: *const sys::llama_model, source: *const c_char, error: *mut *mut c_char) -> *mut RawTemplates;
+    pub(super) fn lw_templates_free(templates: *mut RawTemplates);
+    pub(super) fn lw_templates_render(templates: *const RawTemplates, request: *const c_char, error: *mut *mut c_char) -> *mut c_char;
+}
+
+pub(super) fn set_common_log(enabled: bool) {
+    // SAFETY: sets an integer. llama.cpp calls this not thread-safe; a torn read there would only log a line too many or too few.
+    unsafe { lw_set_common_log(enabled) };
+}
+
+/// Calls a shim function with room for its error text, which becomes the `Err`.
+pub(super) fn call<T>(function: impl FnOnce(*mut *mut c_char) -> T) -> Result<T, Thrown> {
+    let mut error = std::ptr::null_mut();
+    let value = function(&raw mut error);
+    match take_text(error) {
+        Some(thrown) => Err(thrown),
+        None => Ok(value),
+    }
+}
+
+/// Takes over a text that the shim allocated; `None` for null.
+pub(super) fn take_text(text: *mut c_char) -> Option<String> {
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: every non-null text of the shim is zero-terminated and ours until it is freed, which happens once, below.
+    let copy = unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
+    // SAFETY: as above.
+    unsafe { lw_string_free(text) };
+    Some(copy)
+}

@@ -1,0 +1,176 @@
+//! What can be asked of the engine thread. Each command carries its answer.
+
+use std::path::PathBuf;
+
+use crate::error::{Error, Result};
+use crate::llama::{AbortFlag, Device, FlashAttention, KvCacheType, ModelInfo, ModelParams};
+use crate::scheduler::{GenerationRequest, Reply};
+
+/// A command with its reply.
+#[derive(Debug)]
+pub(super) enum Command {
+    Init(Init),
+    LoadModel(LoadModel),
+    CreateContext(CreateContext),
+    Generate(Box<GenerationRequest>),
+    /// Answers when everything asked for before it is done.
+    Barrier(Reply<()>),
+    /// Frees everything and ends the thread.
+    Stop(Reply<()>),
+}
+
+/// Loads the compute backends.
+#[derive(Debug)]
+pub struct Init {
+    /// The folder to load them from.
+    pub backend_directory: PathBuf,
+    /// Which GPU to use.
+    pub gpu: Gpu,
+    /// Threads for contexts that name none.
+    pub threads: Option<u32>,
+    /// Whether llama.cpp's log goes to stderr.
+    pub debug: bool,
+    /// Where the answer goes.
+    pub reply: Reply<InitInfo>,
+}
+
+/// Which GPU to use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gpu {
+    /// The best there is; the processor if there is none.
+    #[default]
+    Auto,
+    /// None.
+    Off,
+    /// An NVIDIA card through CUDA.
+    Cuda,
+    /// An Apple GPU.
+    Metal,
+    /// Any card through Vulkan.
+    Vulkan,
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct InitInfo {
+    /// The backend that evaluates: `CPU`, `CUDA`, `Vulkan` or `Metal`.
+    pub backend: String,
+    /// Every device.
+    pub devices: Vec<Device>,
+    /// Instruction sets that the CPU backend uses.
+    pub cpu_features: Vec<String>,
+    /// The version of llama.cpp.
+    pub llama_cpp_version: String,
+}
+
+/// Loads a model, in place of the one before.
+#[derive(Debug)]
+pub struct LoadModel {
+    /// Which, and how.
+    pub params: ModelParams,
+    /// Cancels the load.
+    pub abort: AbortFlag,
+    /// Where progress and answer go.
+    pub reply: Reply<ModelInfo>,
+}
+
+/// Creates the context, in place of the one before and its conversation.
+#[derive(Debug)]
+pub struct CreateContext {
+    /// How.
+    pub options: ContextOptions,
+    /// Where the answer goes.
+    pub reply: Reply<ContextInfo>,
+}
+
+/// How to create a context; what is `None` depends on the model and the machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContextOptions {
+    /// Tokens that fit.
+    pub context_size: Option<u32>,
+    /// Tokens evaluated at once.
+    pub batch_size: Option<u32>,
+    /// Threads that evaluate.
+    pub threads: Option<u32>,
+    /// Whether attention uses the fused kernels.
+    pub flash_attention: FlashAttention,
+    /// The number format of keys and values.
+    pub kv_cache_type: KvCacheType,
+    /// Do not compare what it needs with what the machine has.
+    pub ignores_memory: bool,
+}
+
+/// What a context became.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContextInfo {
+    /// Tokens that fit.
+    pub context_size: usize,
+    /// Tokens evaluated at once.
+    pub batch_size: usize,
+    /// Threads that evaluate.
+    pub threads: u32,
+}
+
+impl Gpu {
+    /// Whether `device` is driven by this choice.
+    pub(super) fn accepts(self, device: &Device) -> bool {
+        use crate::llama::DeviceKind::{Gpu as Card, IntegratedGpu};
+        let is_gpu = matches!(device.kind, Card | IntegratedGpu);
+        is_gpu && self.backend_name().is_none_or(|name| device.backend.eq_ignore_ascii_case(name)) && self != Self::Off
+    }
+
+    /// Refuses a named backend that no device offers.
+    pub(super) fn check(self, devices: &[Device]) -> Result<()> {
+        match self.backend_name() {
+            Some(name) if !devices.iter().any(|device| self.accepts(device)) => {
+                let found: Vec<&str> = devices.iter().map(|device| device.backend.as_str()).collect();
+                Err(Error::BackendUnavailable {
+                    reason: format!("no {name} device was found, there is: {}", found.join(", ")),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn backend_name(self) -> Option<&'static str> {
+        match self {
+            Self::Auto | Self::Off => None,
+            Self::Cuda => Some("CUDA"),
+            Self::Metal => Some("Metal"),
+            Self::Vulkan => Some("Vulkan"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::llama::DeviceKind;
+
+    fn device(backend: &str, kind: DeviceKind) -> Device {
+        Device {
+            name: String::new(),
+            description: String::new(),
+            backend: backend.into(),
+            kind,
+            memory_total: 0,
+            memory_free: 0,
+        }
+    }
+
+    #[test]
+    fn a_named_backend_must_be_there() {
+        let processor = [device("CPU", DeviceKind::Cpu)];
+        let card = [device("CPU", DeviceKind::Cpu), device("Vulkan", DeviceKind::Gpu)];
+        for (gpu, devices, is_ok) in [
+            (Gpu::Auto, &processor[..], true),
+            (Gpu::Off, &processor, true),
+            (Gpu::Vulkan, &processor, false),
+            (Gpu::Vulkan, &card, true),
+            (Gpu::Cuda, &card, false),
+        ] {
+            assert_eq!(gpu.check(devices).is_ok(), is_ok, "{gpu:?} with {devices:?}");
+        }
+        assert!(!Gpu::Off.accepts(&card[1]) && Gpu::Auto.accepts(&card[1]) && !Gpu::Auto.accepts(&card[0]));
+    }
+}

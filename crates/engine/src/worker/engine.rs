@@ -1,0 +1,381 @@
+//! What runs on the engine thread.
+//!
+//! The model lives in the stack frame of `load_and_serve`, the context in that of `serve_context`: leaving a frame frees it, always in
+//! the right order. A frame handles the commands it can and hands any other back to the frame around it.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use tokio::sync::mpsc;
+
+use super::command::{Command, ContextInfo, ContextOptions, CreateContext, Gpu, Init, InitInfo, LoadModel};
+use super::handle::stop_threads_at_exit;
+use super::threads::default_threads;
+use crate::error::{Error, Result};
+use crate::llama::{self, Backend, Context, ContextParams, Model, ModelInfo};
+use crate::scheduler::{GenerationRequest, GenerationResult, Reply, Scheduler};
+
+/// Contexts are no larger than this by default: a model trained for 131,072 tokens would take gigabytes for them.
+const DEFAULT_CONTEXT_SIZE: u32 = 8192;
+/// node-llama-cpp's default.
+const DEFAULT_BATCH_SIZE: u32 = 512;
+
+/// The thread's state between models.
+#[derive(Debug)]
+pub(super) struct Engine {
+    inbox: mpsc::UnboundedReceiver<Command>,
+    started: Option<Started>,
+}
+
+/// What `init` settled.
+#[derive(Debug, Clone, Copy)]
+struct Started {
+    backend: &'static Backend,
+    uses_gpu: bool,
+    threads: Option<u32>,
+}
+
+impl Engine {
+    pub(super) fn new(inbox: mpsc::UnboundedReceiver<Command>) -> Self {
+        Self { inbox, started: None }
+    }
+
+    /// Handles commands until one stops the thread or nobody is left to send any.
+    pub(super) fn run(mut self) {
+        let mut next = self.inbox.blocking_recv();
+        while let Some(command) = next {
+            next = match command {
+                Command::LoadModel(command) => self.load_and_serve(command),
+                Command::Stop(reply) => return reply.end(Ok(())),
+                other => {
+                    self.handle_without_model(other);
+                    self.inbox.blocking_recv()
+                }
+            };
+        }
+    }
+
+    fn handle_without_model(&mut self, command: Command) {
+        match command {
+            Command::Init(command) => self.init(command),
+            Command::CreateContext(command) => command.reply.end(Err(self.no_model())),
+            Command::Generate(request) => refuse(*request, self.no_context()),
+            Command::Barrier(reply) => reply.end(Ok(())),
+            Command::LoadModel(_) | Command::Stop(_) => {}
+        }
+    }
+
+    fn init(&mut self, command: Init) {
+        let Init {
+            backend_directory,
+            gpu,
+            threads,
+            debug,
+            mut reply,
+        } = command;
+        reply.started();
+        let started = guarded(|| {
+            llama::set_debug(debug);
+            let backend = Backend::start(&backend_directory)?;
+            stop_threads_at_exit();
+            init_info(backend, gpu).map(|info| (backend, info))
+        });
+        reply.end(started.map(|(backend, info)| {
+            let uses_gpu = info.devices.iter().any(|device| gpu.accepts(device));
+            self.started = Some(Started {
+                backend,
+                uses_gpu,
+                threads,
+            });
+            info
+        }));
+    }
+
+    /// Loads a model and serves it. Returns the command that ended its time, if there was one.
+    fn load_and_serve(&mut self, command: LoadModel) -> Option<Command> {
+        let LoadModel {
+            mut params,
+            abort,
+            mut reply,
+        } = command;
+        let Some(started) = self.started else {
+            reply.end(Err(Error::NotInitialized));
+            return self.inbox.blocking_recv();
+        };
+        if !started.uses_gpu {
+            params.gpu_layers = Some(0);
+        }
+        reply.started();
+        let reply = Progress::new(reply);
+        let on_progress = reply.clone();
+        let load = || Model::load(started.backend, &params, &abort, move |progress| on_progress.report(progress));
+        match guarded(load) {
+            Ok(_) if abort.is_set() => {
+                reply.finish(Err(Error::Aborted));
+                self.inbox.blocking_recv()
+            }
+            Ok(model) => {
+                reply.finish(Ok(model.info()));
+                self.serve_model(&model)
+            }
+            Err(error) => {
+                reply.finish(Err(error));
+                self.inbox.blocking_recv()
+            }
+        }
+    }
+
+    fn serve_model(&mut self, model: &Model) -> Option<Command> {
+        let mut next = self.inbox.blocking_recv();
+        while let Some(command) = next {
+            next = match command {
+                Command::CreateContext(command) => self.create_and_serve(model, command),
+                Command::Generate(request) => {
+                    refuse(*request, Error::ContextNotCreated);
+                    self.inbox.blocking_recv()
+                }
+                other => match self.handle_beside_model(model, other) {
+                    None => self.inbox.blocking_recv(),
+                    leaving => return leaving,
+                },
+            };
+        }
+        None
+    }
+
+    fn create_and_serve(&mut self, model: &Model, command: CreateContext) -> Option<Command> {
+        let CreateContext { options, mut reply } = command;
+        reply.started();
+        let params = self.context_params(model, &options);
+        let scheduler = match guarded(|| Scheduler::new(model, &params)) {
+            Ok(scheduler) => scheduler,
+            Err(error) => {
+                reply.end(Err(error));
+                return self.inbox.blocking_recv();
+            }
+        };
+        reply.end(Ok(ContextInfo {
+            context_size: scheduler.context_size(),
+            batch_size: scheduler.batch_size(),
+            threads: params.threads,
+        }));
+        self.serve_context(model, &params, scheduler)
+    }
+
+    /// Generates until a command needs another context or none. Between two evaluations it looks at the inbox.
+    fn serve_context<'model>(&mut self, model: &'model Model, params: &ContextParams, mut scheduler: Scheduler<'model>) -> Option<Command> {
+        // A command that waits until everything asked for before it is done, and so do all commands after it.
+        let mut held: Option<Command> = None;
+        loop {
+            if held.is_none() {
+                held = self.take_generations(&mut scheduler);
+            }
+            if !scheduler.is_idle() {
+                if step(&mut scheduler).is_err() {
+                    // After a panic the context cannot be trusted; the caller gets an equal one without asking.
+                    drop(scheduler);
+                    match guarded(|| Scheduler::new(model, params)) {
+                        Ok(fresh) => scheduler = fresh,
+                        Err(_) => return held.or_else(|| self.inbox.blocking_recv()),
+                    }
+                }
+                continue;
+            }
+            // Nothing to do and nobody left to ask.
+            let command = held.take()?;
+            if let Some(leaving) = self.handle_beside_model(model, command) {
+                return Some(leaving);
+            }
+        }
+    }
+
+    /// Hands generations to the scheduler, waiting for one when there is nothing to do. Returns the first command that is none.
+    fn take_generations(&mut self, scheduler: &mut Scheduler<'_>) -> Option<Command> {
+        loop {
+            let command = if scheduler.is_idle() {
+                self.inbox.blocking_recv()?
+            } else {
+                self.inbox.try_recv().ok()?
+            };
+            match command {
+                Command::Generate(request) => scheduler.submit(*request),
+                other => return Some(other),
+            }
+        }
+    }
+
+    /// Handles what leaves model and context as they are: also a load or a context that is refused at first sight, so that a mistake does
+    /// not cost what is there. Returns any other command.
+    fn handle_beside_model(&mut self, model: &Model, command: Command) -> Option<Command> {
+        match command {
+            Command::Init(command) => self.init(command),
+            Command::Barrier(reply) => reply.end(Ok(())),
+            Command::LoadModel(command) => match Model::check_file(&command.params.path) {
+                Ok(()) => return Some(Command::LoadModel(command)),
+                Err(error) => refuse_started(command.reply, error),
+            },
+            Command::CreateContext(command) => match Context::check_memory(model, &self.context_params(model, &command.options)) {
+                Ok(()) => return Some(Command::CreateContext(command)),
+                Err(error) => refuse_started(command.reply, error),
+            },
+            other => return Some(other),
+        }
+        None
+    }
+
+    fn context_params(&self, model: &Model, options: &ContextOptions) -> ContextParams {
+        let info = model.info();
+        let context_size = options.context_size.unwrap_or(info.context_size.min(DEFAULT_CONTEXT_SIZE)).max(1);
+        let configured = options.threads.or(self.started.and_then(|started| started.threads));
+        ContextParams {
+            context_size,
+            batch_size: options.batch_size.unwrap_or(DEFAULT_BATCH_SIZE).clamp(1, context_size),
+            threads: configured.unwrap_or_else(|| default_threads(info.size)),
+            flash_attention: options.flash_attention,
+            kv_cache_type: options.kv_cache_type,
+            ignores_memory: options.ignores_memory,
+        }
+    }
+
+    fn no_model(&self) -> Error {
+        if self.started.is_some() {
+            Error::ModelNotLoaded
+        } else {
+            Error::NotInitialized
+        }
+    }
+
+    fn no_context(&self) -> Error {
+        if self.started.is_some() {
+            Error::ContextNotCreated
+        } else {
+            Error::NotInitialized
+        }
+    }
+}
+
+/// Loading progress, shared with llama.cpp's callback on the same thread.
+#[derive(Clone)]
+struct Progress(Rc<RefCell<ProgressState>>);
+
+struct ProgressState {
+    reply: Option<Reply<ModelInfo>>,
+    reported: f32,
+}
+
+impl Progress {
+    fn new(reply: Reply<ModelInfo>) -> Self {
+        Self(Rc::new(RefCell::new(ProgressState {
+            reply: Some(reply),
+            reported: -1.0,
+        })))
+    }
+
+    /// Passes on growing values in steps of a hundredth. The final 1 is `finish`'s: llama.cpp reports it before the model is ready.
+    fn report(&self, progress: f32) {
+        const STEP: f32 = 0.01;
+        let mut state = self.0.borrow_mut();
+        if progress < 1.0 && progress >= state.reported + STEP {
+            state.reported = progress;
+            if let Some(reply) = &mut state.reply {
+                reply.progress(progress);
+            }
+        }
+    }
+
+    fn finish(&self, result: Result<ModelInfo>) {
+        if let Some(mut reply) = self.0.borrow_mut().reply.take() {
+            if result.is_ok() {
+                reply.progress(1.0);
+            }
+            reply.end(result);
+        }
+    }
+}
+
+/// One step of the scheduler. After a panic every generation has been answered.
+fn step(scheduler: &mut Scheduler<'_>) -> Result<()> {
+    let stepped = guarded(|| {
+        scheduler.step();
+        Ok(())
+    });
+    if let Err(error) = &stepped {
+        scheduler.fail_all(|| Error::Internal { reason: error.to_string() });
+    }
+    stepped
+}
+
+/// Answers a generation that cannot run.
+fn refuse(mut request: GenerationRequest, error: Error) {
+    if request.abort.is_set() {
+        return request.reply.end(Ok(GenerationResult::aborted()));
+    }
+    request.reply.started();
+    request.reply.end(Err(error));
+}
+
+/// Answers a step that was begun and failed.
+fn refuse_started<Value>(mut reply: Reply<Value>, error: Error) {
+    reply.started();
+    reply.end(Err(error));
+}
+
+/// Runs a job; a panic in it becomes its error, and the thread lives on.
+fn guarded<Value>(job: impl FnOnce() -> Result<Value>) -> Result<Value> {
+    catch_unwind(AssertUnwindSafe(job)).unwrap_or_else(|panic| {
+        Err(Error::Internal {
+            reason: panic_text(&*panic),
+        })
+    })
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "a panic without a message".into())
+}
+
+fn init_info(backend: &Backend, gpu: Gpu) -> Result<InitInfo> {
+    let devices = backend.devices();
+    gpu.check(&devices)?;
+    let chosen = devices.iter().find(|device| gpu.accepts(device));
+    Ok(InitInfo {
+        backend: chosen.map_or_else(|| "CPU".to_owned(), |device| device.backend.clone()),
+        cpu_features: backend.cpu_features(),
+        llama_cpp_version: backend.llama_cpp_version(),
+        devices,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::scheduler::Event;
+
+    #[test]
+    fn progress_grows_and_ends_with_one_1() {
+        let (sender, events) = mpsc::channel();
+        let progress = Progress::new(Reply::new(move |event| {
+            if let Event::Progress(value) = event {
+                sender.send(value).unwrap();
+            }
+        }));
+        for value in [0.0, 0.001, 0.5, 0.4, 0.5, 1.0, 1.0] {
+            progress.report(value);
+        }
+        progress.finish(Ok(ModelInfo::default()));
+        drop(progress);
+        assert_eq!(events.iter().collect::<Vec<_>>(), [0.0, 0.5, 1.0]);
+    }
+
+    #[test]
+    fn a_panic_becomes_an_error() {
+        let error = guarded::<()>(|| panic!("lost {}", "it")).unwrap_err();
+        assert_eq!(error.to_string(), "internal error: lost it");
+    }
+}

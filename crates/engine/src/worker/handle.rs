@@ -1,0 +1,160 @@
+//! The caller's end of an engine thread.
+
+use std::sync::{Arc, Condvar, Mutex, Once, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::command::{Command, CreateContext, Init, LoadModel};
+use super::engine::Engine;
+use crate::error::{Error, Result};
+use crate::llama::{self, AbortFlag};
+use crate::scheduler::{GenerationRequest, Reply};
+
+/// At most 15 bytes, so that Linux shows it whole.
+const THREAD_NAME: &str = "llama-worker";
+
+/// How long an exiting process waits for its engine threads. One graph node of the largest model takes far less.
+const EXIT_WAIT: Duration = Duration::from_secs(2);
+
+/// Every thread that may still run, for the exit of the process.
+static RUNNING: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+
+/// An engine thread. Dropping the handle aborts what it does and lets it end by itself, without waiting.
+#[derive(Debug)]
+pub struct WorkerHandle {
+    commands: mpsc::UnboundedSender<Command>,
+    shared: Arc<Shared>,
+}
+
+/// What both ends of a thread know.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Ends everything under way, and refuses the rest.
+    stop: AbortFlag,
+    has_ended: Mutex<bool>,
+    ended: Condvar,
+}
+
+impl WorkerHandle {
+    /// Starts a thread that waits for commands.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the system gives no thread.
+    pub fn start() -> Result<Self> {
+        let (commands, inbox) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared::default());
+        let on_thread = Arc::clone(&shared);
+        let engine = Engine::new(inbox);
+        let spawned = std::thread::Builder::new().name(THREAD_NAME.into()).spawn(move || {
+            let _ended = EndMark(on_thread);
+            engine.run();
+        });
+        spawned.map_err(|error| Error::Internal {
+            reason: format!("no thread could be started: {error}"),
+        })?;
+        remember(&shared);
+        Ok(Self { commands, shared })
+    }
+
+    /// A flag for one request, which also obeys the end of the worker.
+    #[must_use]
+    pub fn abort_flag(&self) -> AbortFlag {
+        self.shared.stop.child()
+    }
+
+    /// Loads the backends.
+    pub fn init(&self, command: Init) {
+        self.send(Command::Init(command));
+    }
+
+    /// Loads a model.
+    pub fn load_model(&self, command: LoadModel) {
+        self.send(Command::LoadModel(command));
+    }
+
+    /// Creates the context.
+    pub fn create_context(&self, command: CreateContext) {
+        self.send(Command::CreateContext(command));
+    }
+
+    /// Generates.
+    pub fn generate(&self, request: GenerationRequest) {
+        self.send(Command::Generate(Box::new(request)));
+    }
+
+    /// Ends `reply` when everything asked for before is done, so that an answer of the caller's own keeps its place.
+    pub fn barrier(&self, reply: Reply<()>) {
+        self.send(Command::Barrier(reply));
+    }
+
+    /// Aborts everything, frees context and model and ends the thread; `reply` ends when all is free.
+    pub fn stop(&self, reply: Reply<()>) {
+        self.shared.stop.set();
+        self.send(Command::Stop(reply));
+    }
+
+    /// Aborts everything and waits until the thread has ended, but not longer than `timeout`. For an environment that is being torn down.
+    pub fn stop_and_wait(&self, timeout: Duration) {
+        self.stop(Reply::new(|_| {}));
+        self.shared.wait(timeout);
+    }
+
+    /// A thread that has ended drops the command, and so its reply answers.
+    fn send(&self, command: Command) {
+        let _ = self.commands.send(command);
+    }
+}
+
+impl Drop for WorkerHandle {
+    fn drop(&mut self) {
+        self.shared.stop.set();
+    }
+}
+
+impl Shared {
+    fn wait(&self, timeout: Duration) {
+        // OK because a boolean cannot be left half done.
+        let has_ended = self.has_ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = self.ended.wait_timeout_while(has_ended, timeout, |has_ended| !*has_ended);
+    }
+}
+
+/// Says that the thread has ended, also after a panic.
+struct EndMark(Arc<Shared>);
+
+impl Drop for EndMark {
+    fn drop(&mut self) {
+        *self.0.has_ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.0.ended.notify_all();
+    }
+}
+
+fn remember(shared: &Arc<Shared>) {
+    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    running.retain(|known| known.strong_count() > 0);
+    running.push(Arc::downgrade(shared));
+}
+
+/// Makes `exit()` wait for engine threads: llama.cpp's static destructors must not run while one evaluates. Call it once the backends are
+/// loaded.
+pub(super) fn stop_threads_at_exit() {
+    static REGISTERED: Once = Once::new();
+    REGISTERED.call_once(|| llama::at_exit(stop_all));
+}
+
+extern "C" fn stop_all() {
+    let running: Vec<Arc<Shared>> = RUNNING
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .iter()
+        .filter_map(Weak::upgrade)
+        .collect();
+    for shared in &running {
+        shared.stop.set();
+    }
+    let deadline = Instant::now() + EXIT_WAIT;
+    for shared in running {
+        shared.wait(deadline.saturating_duration_since(Instant::now()));
+    }
+}

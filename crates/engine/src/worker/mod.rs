@@ -1,0 +1,15 @@
+//! The engine thread: commands in, events out.
+//!
+//! The only room that callers outside the engine speak to. Whoever holds the [`WorkerHandle`] never waits for the thread; the thread never
+//! waits for whoever listens. Invariant: every command is answered exactly once, whatever happens.
+
+mod command;
+mod engine;
+mod handle;
+mod threads;
+
+pub use crate::llama::{AbortFlag, ContextParams, Device, DeviceKind, FlashAttention, KvCacheType, ModelInfo, ModelParams};
+pub use crate::scheduler::{Event, GenerationOptions, GenerationRequest, GenerationResult, Reply, StopReason, Timings, Usage};
+pub use crate::session::Input;
+pub use command::{ContextInfo, ContextOptions, CreateContext, Gpu, Init, InitInfo, LoadModel};
+pub use handle::WorkerHandle;

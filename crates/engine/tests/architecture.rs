@@ -1,0 +1,110 @@
+//! Holds the arrows between the rooms. The same table is in ARCHITECTURE.md.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each room and the rooms it may use. `error` is free to all.
+const ARROWS: [(&str, &[&str]); 7] = [
+    ("text", &[]),
+    ("llama", &[]),
+    ("chat", &["llama"]),
+    ("sampling", &["llama"]),
+    ("session", &["chat"]),
+    ("scheduler", &["llama", "session", "sampling", "chat", "text"]),
+    // `llama` for backend, model and context, which live in the thread's stack frames; `session` for the input of a generation.
+    ("worker", &["scheduler", "chat", "sampling", "llama", "session"]),
+];
+
+#[test]
+fn every_room_uses_only_the_rooms_it_is_given() {
+    let mut broken = Vec::new();
+    for (room, allowed) in ARROWS {
+        for file in rust_files(&source().join(room)) {
+            for used in rooms_named_in(&fs::read_to_string(&file).unwrap()) {
+                if used != room && used != "error" && !allowed.contains(&used.as_str()) {
+                    broken.push(format!("{} uses `{used}`, `{room}` may use {allowed:?}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_room_is_in_the_table() {
+    for entry in fs::read_dir(source()).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let is_known = ARROWS.iter().any(|(room, _)| *room == name) || name == "lib" || name == "error";
+        assert!(is_known, "`{name}` has no arrows");
+    }
+}
+
+#[test]
+fn only_the_room_llama_names_llama_cpp_or_is_unsafe() {
+    for (room, _) in ARROWS.into_iter().filter(|(room, _)| *room != "llama") {
+        for file in rust_files(&source().join(room)) {
+            let text = fs::read_to_string(&file).unwrap();
+            for word in ["llama_cpp_2", "llama_cpp_sys_2", "unsafe "] {
+                assert!(!text.contains(word), "{} contains `{word}`", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn only_the_addon_names_napi() {
+    let addon = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src");
+    for file in rust_files(&source()) {
+        assert!(
+            !fs::read_to_string(&file).unwrap().contains("napi"),
+            "{} names napi",
+            file.display()
+        );
+    }
+    assert!(
+        rust_files(&addon)
+            .iter()
+            .any(|file| fs::read_to_string(file).unwrap().contains("napi"))
+    );
+}
+
+#[test]
+fn every_file_says_its_duty_first() {
+    for file in rust_files(&source()) {
+        assert!(
+            fs::read_to_string(&file).unwrap().starts_with("//! "),
+            "{} has no `//!` first",
+            file.display()
+        );
+    }
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// Every room named as `crate::room`.
+fn rooms_named_in(text: &str) -> Vec<String> {
+    let after = text.split("crate::").skip(1);
+    after
+        .map(|rest| {
+            rest.chars()
+                .take_while(|letter| letter.is_alphanumeric() || *letter == '_')
+                .collect()
+        })
+        .collect()
+}

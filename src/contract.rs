@@ -1,0 +1,268 @@
+//! The messages of the contract: their types and texts, and what each step answers. Pure; `port` moves them.
+//!
+//! One step's answers, in order (a step that is refused before its turn only answers its error):
+//!
+//! ```text
+//! init                        info … info                                           or  info … error
+//! load_model                  info … progress* … progress 1 … model_loaded … info   or  [info] … error
+//! create_context              info … info                                           or  [info] … error
+//! generate_(chat_)completion  info … completion_chunk* … completion_done … info     or  info … error
+//!   aborted                   info … completion_chunk* … info (abort) … info
+//! ```
+//!
+//! Not promised: that a chunk is one token, or that `completion_done` follows an error or an abort. Nothing is answered twice.
+
+use llama_worker_engine::error::Error;
+use llama_worker_engine::worker::{ContextInfo, Event, GenerationResult, InitInfo, ModelInfo};
+use serde::Serialize;
+
+use crate::answer::{ModelAnswer, stop_reason_name};
+
+/// A message to the caller.
+#[derive(Debug, Serialize)]
+pub(crate) struct Outbound {
+    #[serde(flatten)]
+    pub(crate) body: Body,
+    /// The caller's mark on the message that this one answers.
+    #[serde(rename = "requestId", skip_serializing_if = "Option::is_none")]
+    request_id: Option<RequestId>,
+    /// The step it belongs to, for merging chunks.
+    #[serde(skip)]
+    pub(crate) step: u32,
+}
+
+/// What a message says.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum Body {
+    Info {
+        message: String,
+    },
+    Error {
+        error: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        details: Option<String>,
+        code: &'static str,
+    },
+    Progress {
+        operation: &'static str,
+        progress: f32,
+    },
+    ModelLoaded {
+        #[serde(rename = "modelInfo")]
+        model_info: ModelAnswer,
+    },
+    CompletionChunk {
+        chunk: String,
+    },
+    CompletionDone {
+        #[serde(rename = "fullText")]
+        full_text: String,
+        stats: Stats,
+    },
+}
+
+/// Counts of tokens.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Stats {
+    prompt_tokens: usize,
+    completion_tokens: usize,
+    total_tokens: usize,
+    cached_tokens: usize,
+    tokens_per_second: f64,
+    stop_reason: &'static str,
+}
+
+/// Whatever the caller marks its messages with.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum RequestId {
+    Text(String),
+    Number(f64),
+}
+
+/// The language of `info` and `error` texts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Locale {
+    #[default]
+    Portuguese,
+    English,
+}
+
+/// Everything that can be said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Phrase {
+    Initializing,
+    Initialized,
+    InitFailed,
+    NotInitialized,
+    Loading(String),
+    Loaded,
+    LoadFailed,
+    ModelNotLoaded,
+    CreatingContext,
+    ContextCreated,
+    ContextFailed,
+    ContextNotCreated,
+    Generating,
+    Generated,
+    GenerationFailed,
+    Aborted,
+    GenerationAborted,
+    Released,
+    UnknownType(String),
+}
+
+impl Phrase {
+    fn text(&self, locale: Locale) -> String {
+        let (portuguese, english) = match self {
+            Self::Initializing => ("Inicializando llama.cpp...", "Initializing llama.cpp..."),
+            Self::Initialized => ("llama.cpp inicializado com sucesso", "llama.cpp initialized"),
+            Self::InitFailed => ("Falha ao inicializar llama.cpp", "Failed to initialize llama.cpp"),
+            Self::NotInitialized => ("llama.cpp não inicializado", "llama.cpp is not initialized"),
+            Self::Loading(_) => ("Carregando modelo: ", "Loading model: "),
+            Self::Loaded => ("Modelo carregado com sucesso", "Model loaded"),
+            Self::LoadFailed => ("Erro ao carregar modelo", "Failed to load the model"),
+            Self::ModelNotLoaded => ("Modelo não carregado", "No model is loaded"),
+            Self::CreatingContext => ("Criando contexto...", "Creating context..."),
+            Self::ContextCreated => ("Contexto criado com sucesso", "Context created"),
+            Self::ContextFailed => ("Erro ao criar contexto", "Failed to create the context"),
+            Self::ContextNotCreated => ("Contexto não criado", "No context was created"),
+            Self::Generating => ("Gerando texto...", "Generating text..."),
+            Self::Generated => ("Geração de texto concluída", "Text generated"),
+            Self::GenerationFailed => ("Erro ao gerar texto", "Failed to generate text"),
+            Self::Aborted => ("Operação abortada", "Operation aborted"),
+            Self::GenerationAborted => ("Geração abortada pelo usuário", "Generation aborted by the user"),
+            Self::Released => ("Recursos liberados", "Resources released"),
+            Self::UnknownType(_) => ("Tipo de mensagem desconhecido: ", "Unknown message type: "),
+        };
+        let text = if locale == Locale::Portuguese { portuguese } else { english };
+        match self {
+            Self::Loading(what) | Self::UnknownType(what) => format!("{text}{what}"),
+            _ => text.to_owned(),
+        }
+    }
+}
+
+/// An inbound message under way, to which answers belong.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) id: u32,
+    pub(crate) request_id: Option<RequestId>,
+    pub(crate) locale: Locale,
+}
+
+impl Step {
+    pub(crate) fn message(&self, body: Body) -> Outbound {
+        Outbound {
+            body,
+            request_id: self.request_id.clone(),
+            step: self.id,
+        }
+    }
+
+    pub(crate) fn info(&self, phrase: &Phrase) -> Outbound {
+        self.message(Body::Info {
+            message: phrase.text(self.locale),
+        })
+    }
+
+    /// `phrase` says what failed, the error why.
+    pub(crate) fn failure(&self, phrase: &Phrase, error: &Error) -> Outbound {
+        let details = match error {
+            Error::ContextNotCreated | Error::NotInitialized | Error::ModelNotLoaded => Phrase::ContextNotCreated.text(self.locale),
+            other => other.to_string(),
+        };
+        self.message(Body::Error {
+            error: phrase.text(self.locale),
+            details: Some(details),
+            code: error.code(),
+        })
+    }
+
+    /// `phrase` says what was refused, `details` why.
+    pub(crate) fn refused(&self, phrase: &Phrase, details: String, code: &'static str) -> Outbound {
+        self.message(Body::Error {
+            error: phrase.text(self.locale),
+            details: Some(details),
+            code,
+        })
+    }
+
+    /// An error that needs no further reason.
+    pub(crate) fn plain_error(&self, phrase: &Phrase, code: &'static str) -> Outbound {
+        self.message(Body::Error {
+            error: phrase.text(self.locale),
+            details: None,
+            code,
+        })
+    }
+
+    pub(crate) fn on_init(&self, event: &Event<InitInfo>) -> Vec<Outbound> {
+        match event {
+            Event::Started => vec![self.info(&Phrase::Initializing)],
+            Event::Ended(Ok(_)) => vec![self.info(&Phrase::Initialized)],
+            Event::Ended(Err(error)) => vec![self.failure(&Phrase::InitFailed, error)],
+            Event::Progress(_) | Event::Text(_) => Vec::new(),
+        }
+    }
+
+    pub(crate) fn on_load(&self, path: &str, event: &Event<ModelInfo>) -> Vec<Outbound> {
+        match event {
+            Event::Started => vec![self.info(&Phrase::Loading(path.to_owned()))],
+            Event::Progress(progress) => vec![self.message(Body::Progress {
+                operation: "load",
+                progress: *progress,
+            })],
+            Event::Ended(Ok(info)) => {
+                let loaded = self.message(Body::ModelLoaded {
+                    model_info: ModelAnswer::from(info),
+                });
+                vec![loaded, self.info(&Phrase::Loaded)]
+            }
+            Event::Ended(Err(error @ Error::NotInitialized)) => vec![self.plain_error(&Phrase::NotInitialized, error.code())],
+            Event::Ended(Err(error)) => vec![self.failure(&Phrase::LoadFailed, error)],
+            Event::Text(_) => Vec::new(),
+        }
+    }
+
+    pub(crate) fn on_context(&self, event: &Event<ContextInfo>) -> Vec<Outbound> {
+        match event {
+            Event::Started => vec![self.info(&Phrase::CreatingContext)],
+            Event::Ended(Ok(_)) => vec![self.info(&Phrase::ContextCreated)],
+            Event::Ended(Err(error @ (Error::ModelNotLoaded | Error::NotInitialized))) => {
+                vec![self.plain_error(&Phrase::ModelNotLoaded, error.code())]
+            }
+            Event::Ended(Err(error)) => vec![self.failure(&Phrase::ContextFailed, error)],
+            Event::Progress(_) | Event::Text(_) => Vec::new(),
+        }
+    }
+
+    /// What the end of a generation answers.
+    pub(crate) fn generation_end(&self, result: Result<GenerationResult, Error>, was_aborted: bool) -> [Option<Outbound>; 2] {
+        if was_aborted {
+            return [Some(self.info(&Phrase::GenerationAborted)), None];
+        }
+        match result {
+            Ok(result) => [Some(self.done(result)), Some(self.info(&Phrase::Generated))],
+            Err(error) => [Some(self.failure(&Phrase::GenerationFailed, &error)), None],
+        }
+    }
+
+    fn done(&self, result: GenerationResult) -> Outbound {
+        let usage = result.usage;
+        let stats = Stats {
+            prompt_tokens: usage.prompt_tokens,
+            completion_tokens: usage.completion_tokens,
+            total_tokens: usage.prompt_tokens + usage.completion_tokens,
+            cached_tokens: usage.cached_tokens,
+            tokens_per_second: result.timings.tokens_per_second,
+            stop_reason: stop_reason_name(result.stop_reason),
+        };
+        self.message(Body::CompletionDone {
+            full_text: result.text,
+            stats,
+        })
+    }
+}

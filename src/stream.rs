@@ -1,0 +1,182 @@
+//! The one ordered way out: everything that JavaScript is told goes through one outbox and one threadsafe function per worker.
+//!
+//! The engine thread never waits for JavaScript. When JavaScript is slow, pieces of one generation merge in the outbox into one.
+//! Invariant: events arrive in the order in which they were put in, whatever thread did it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use llama_worker_engine::worker::AbortFlag;
+use napi::bindgen_prelude::{FnArgs, Function, Unknown};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, UnknownReturnValue};
+use napi::{Env, Status};
+use serde::Serialize;
+
+use crate::answer::Answer;
+use crate::contract::{Body, Outbound};
+
+/// One thing JavaScript is told.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub(crate) enum Outgoing {
+    /// How far a load is, 0…1.
+    Progress { id: u32, progress: f32 },
+    /// Text of a generation.
+    Text { id: u32, text: String },
+    /// A request's result; nothing follows for it.
+    Done {
+        id: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        value: Option<Answer>,
+    },
+    /// A request's failure; nothing follows for it.
+    Error { id: u32, code: &'static str, message: String },
+    /// A message of the contract.
+    Message { message: Outbound },
+}
+
+/// The JavaScript function that takes events: gets an array of them.
+pub(crate) type OnEvents<'env> = Function<'env, FnArgs<(Unknown<'static>,)>, UnknownReturnValue>;
+
+/// Wakes JavaScript's thread to empty the outbox. The call carries nothing (`()`); the events are taken from the outbox when it arrives.
+/// Not error-first (`false`). Weak (`true`): an idle worker does not keep the process alive. No limit (`0`): there is at most one call
+/// under way, see `State::is_woken`.
+type Wake = ThreadsafeFunction<(), UnknownReturnValue, FnArgs<(Unknown<'static>,)>, Status, false, true, 0>;
+
+/// Events on their way to JavaScript, and what may still be aborted. One lock over both, so that nothing of a generation is put in after
+/// its abort has been reported.
+pub(crate) struct Outbox {
+    state: Arc<Mutex<State>>,
+    wake: Wake,
+}
+
+#[derive(Default)]
+struct State {
+    events: Vec<Outgoing>,
+    is_woken: bool,
+    active: Vec<Active>,
+}
+
+/// A request that can be aborted.
+struct Active {
+    id: u32,
+    flag: AbortFlag,
+    is_generation: bool,
+}
+
+impl Outbox {
+    /// An outbox that is emptied into `on_events`.
+    pub(crate) fn new(on_events: &OnEvents<'_>) -> napi::Result<Self> {
+        let state = Arc::new(Mutex::new(State::default()));
+        let inbox = Arc::clone(&state);
+        let wake = on_events
+            .build_threadsafe_function::<()>()
+            .weak::<true>()
+            .build_callback(move |context| Ok(FnArgs::from((take_events(context.env, &inbox)?,))))?;
+        Ok(Self { state, wake })
+    }
+
+    /// Tells JavaScript something.
+    pub(crate) fn push(&self, event: Outgoing) {
+        self.with(|state| state.put(event));
+    }
+
+    /// Takes notice of a request that can be aborted.
+    pub(crate) fn begin(&self, id: u32, flag: &AbortFlag, is_generation: bool) {
+        self.lock().active.push(Active {
+            id,
+            flag: flag.clone(),
+            is_generation,
+        });
+    }
+
+    /// Ends a request: it cannot be aborted any more. `events` learns whether it was, and says what JavaScript is told last.
+    pub(crate) fn end<const N: usize>(&self, id: u32, events: impl FnOnce(bool) -> [Option<Outgoing>; N]) {
+        self.with(|state| {
+            let index = state.active.iter().position(|active| active.id == id);
+            let was_aborted = index.is_some_and(|index| state.active.swap_remove(index).flag.is_set());
+            for event in events(was_aborted).into_iter().flatten() {
+                state.put(event);
+            }
+        });
+    }
+
+    /// Tells JavaScript something about a generation, unless it has been aborted.
+    pub(crate) fn push_unless_aborted(&self, flag: &AbortFlag, event: Outgoing) {
+        self.with(|state| {
+            if !flag.is_set() {
+                state.put(event);
+            }
+        });
+    }
+
+    /// Aborts the request `id`, or every generation. Tells JavaScript `note` if there was something to abort, and returns whether.
+    pub(crate) fn abort(&self, id: Option<u32>, note: Option<Outgoing>) -> bool {
+        self.with(|state| {
+            let wanted = |active: &&Active| id.map_or(active.is_generation, |id| active.id == id);
+            let flags: Vec<AbortFlag> = state.active.iter().filter(wanted).map(|active| active.flag.clone()).collect();
+            flags.iter().for_each(AbortFlag::set);
+            if let Some(note) = note.filter(|_| !flags.is_empty()) {
+                state.put(note);
+            }
+            !flags.is_empty()
+        })
+    }
+
+    /// Changes the state, then wakes JavaScript if there is something new for it.
+    fn with<Value>(&self, change: impl FnOnce(&mut State) -> Value) -> Value {
+        let mut state = self.lock();
+        let value = change(&mut state);
+        let must_wake = !state.events.is_empty() && !state.is_woken;
+        state.is_woken |= must_wake;
+        drop(state);
+        if must_wake {
+            // Anything but Ok means that the environment is going away: nobody is left to be told.
+            let _ = self.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
+        value
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+/// OK to go on after a panic: the state is changed by pushes and flags only, which cannot be left half done.
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn take_events(env: Env, state: &Mutex<State>) -> napi::Result<Unknown<'static>> {
+    let events = {
+        let mut state = lock(state);
+        state.is_woken = false;
+        std::mem::take(&mut state.events)
+    };
+    env.to_js_value(&events)
+}
+
+impl State {
+    /// Adds an event, or lets it grow the last one when both are text of the same generation.
+    fn put(&mut self, event: Outgoing) {
+        match (self.events.last_mut(), event) {
+            (Some(Outgoing::Text { id: last_id, text: last }), Outgoing::Text { id, text }) if *last_id == id => last.push_str(&text),
+            (Some(Outgoing::Message { message: last }), Outgoing::Message { message }) => {
+                if let Some(message) = merge(last, message) {
+                    self.events.push(Outgoing::Message { message });
+                }
+            }
+            (_, event) => self.events.push(event),
+        }
+    }
+}
+
+/// Appends a chunk to the chunk before it; gives back any other message.
+fn merge(last: &mut Outbound, message: Outbound) -> Option<Outbound> {
+    match (&mut last.body, &message.body) {
+        (Body::CompletionChunk { chunk: last_chunk }, Body::CompletionChunk { chunk }) if last.step == message.step => {
+            last_chunk.push_str(chunk);
+            None
+        }
+        _ => Some(message),
+    }
+}

@@ -36,10 +36,15 @@ impl<'env> Fields<'env> {
         }
     }
 
+    /// A property, or nothing when it is not given.
     pub(crate) fn get(&self, name: &str) -> Result<Option<Any<'env>>> {
-        let Some(object) = &self.0 else { return Ok(None) };
-        let value = object.get::<Any<'env>>(name).map_err(boundary)?;
-        Ok(value.filter(|value| !matches!(value, Any::D(_) | Any::E(()))))
+        Ok(Some(self.read(name)?).filter(|value| !matches!(value, Any::D(_) | Any::E(()))))
+    }
+
+    /// A property as it is.
+    fn read(&self, name: &str) -> Result<Any<'env>> {
+        let Some(object) = &self.0 else { return Ok(Any::E(())) };
+        Ok(object.get::<Any<'env>>(name).map_err(boundary)?.unwrap_or(Any::E(())))
     }
 
     /// The value under the first of `names` that is given.
@@ -238,20 +243,19 @@ fn stop_strings(fields: &Fields<'_>) -> Result<Vec<String>> {
     const EXPECTED: &str = "an array of strings";
     match fields.first(["stopSequences", "customStopTriggers"])? {
         None => Ok(Vec::new()),
-        Some((name, value)) => strings(&value, |bad| invalid(name, bad, EXPECTED)),
+        Some((name, value)) => strings(&value, |place, bad| invalid(&format!("{name}{place}"), bad, EXPECTED)),
     }
 }
 
-/// An array of strings; the first element that is none is handed to `refuse`.
-fn strings(value: &Any<'_>, refuse: impl Fn(&Any<'_>) -> Refusal) -> Result<Vec<String>> {
-    let mut list = Vec::new();
-    for element in elements(value)?.ok_or_else(|| refuse(value))? {
-        match element? {
-            Any::C(text) => list.push(text),
-            other => return Err(refuse(&other)),
-        }
-    }
-    Ok(list)
+/// An array of strings. What is none is handed to `refuse` with its place: the empty text for `value` itself, `[0]` for an element.
+fn strings(value: &Any<'_>, refuse: impl Fn(&str, &Any<'_>) -> Refusal) -> Result<Vec<String>> {
+    let list = elements(value)?.ok_or_else(|| refuse("", value))?;
+    list.enumerate()
+        .map(|(index, element)| match element? {
+            Any::C(text) => Ok(text),
+            other => Err(refuse(&format!("[{index}]"), &other)),
+        })
+        .collect()
 }
 
 /// The elements of an array, read one by one; `None` for anything else.
@@ -294,19 +298,14 @@ pub(crate) fn messages(value: &Any<'_>) -> Result<Vec<Message>> {
 }
 
 fn message(index: usize, value: Any<'_>) -> Result<Message> {
-    let is_object = matches!(value, Any::F(_));
-    if !is_object {
-        return Err(bad_messages(format!("message {index} is {}, expected an object", describe(&value))));
-    }
-    let fields = Fields::of("message", value)?;
+    let description = describe(&value);
+    let Ok(fields) = Fields::of("message", value) else {
+        return Err(bad_messages(format!("message {index} is {description}, expected an object")));
+    };
     let (name, role) = match fields.first(["role", "type"])? {
         Some((name, Any::C(role))) => (name, role),
-        Some((name, other)) => {
-            return Err(bad_messages(format!(
-                "`{name}` of message {index} is {}, expected a string",
-                describe(&other)
-            )));
-        }
+        Some((name, other)) => return Err(bad_part(name, index, &other, "a string")),
+        None if fields.0.is_none() => return Err(bad_messages(format!("message {index} is {description}, expected an object"))),
         None => return Err(bad_messages(format!("message {index} has neither `role` nor `type`"))),
     };
     match (name, role.as_str()) {
@@ -316,34 +315,27 @@ fn message(index: usize, value: Any<'_>) -> Result<Message> {
         ("type", "system") => content(index, &fields, "text").map(|text| Message::new(Role::System, text)),
         ("type", "user") => content(index, &fields, "text").map(|text| Message::new(Role::User, text)),
         ("type", "model") => response(index, &fields).map(|text| Message::new(Role::Assistant, text)),
-        ("role", other) => Err(bad_messages(format!(
-            "`role` of message {index} is `{other}`, expected `system`, `user` or `assistant`"
-        ))),
-        (_, other) => Err(bad_messages(format!(
-            "`type` of message {index} is `{other}`, expected `system`, `user` or `model`"
-        ))),
+        ("role", _) => Err(bad_part(name, index, &Any::C(role), "\"system\", \"user\" or \"assistant\"")),
+        _ => Err(bad_part(name, index, &Any::C(role), "\"system\", \"user\" or \"model\"")),
     }
 }
 
 fn content(index: usize, fields: &Fields<'_>, name: &str) -> Result<String> {
-    match fields.get(name)? {
-        Some(Any::C(text)) => Ok(text),
-        other => {
-            let value = describe(&other.unwrap_or(Any::E(())));
-            Err(bad_messages(format!("`{name}` of message {index} is {value}, expected a string")))
-        }
+    match fields.read(name)? {
+        Any::C(text) => Ok(text),
+        other => Err(bad_part(name, index, &other, "a string")),
     }
 }
 
 fn response(index: usize, fields: &Fields<'_>) -> Result<String> {
-    let refuse = |bad: &Any<'_>| {
-        bad_messages(format!(
-            "`response` of message {index} holds {}, expected an array of strings",
-            describe(bad)
-        ))
-    };
-    let value = fields.get("response")?.unwrap_or(Any::E(()));
-    strings(&value, refuse).map(|parts| parts.concat())
+    let parts = strings(&fields.read("response")?, |place, bad| {
+        bad_part(&format!("response{place}"), index, bad, "an array of strings")
+    });
+    parts.map(|parts| parts.concat())
+}
+
+fn bad_part(name: &str, index: usize, value: &Any<'_>, expected: &str) -> Refusal {
+    bad_messages(format!("`{name}` of message {index} is {}, expected {expected}", describe(value)))
 }
 
 fn whole(value: &Any<'_>) -> Option<i64> {
@@ -373,6 +365,7 @@ pub(crate) fn describe(value: &Any<'_>) -> String {
     const LONGEST: usize = 60;
     match value {
         Any::A(boolean) => format!("`{boolean}`"),
+        Any::B(number) if number.is_infinite() => format!("`{}Infinity`", if *number < 0.0 { "-" } else { "" }),
         Any::B(number) => format!("`{number}`"),
         Any::C(text) if text.chars().count() > LONGEST => format!("`\"{}…\"`", text.chars().take(LONGEST).collect::<String>()),
         Any::C(text) => format!("`\"{text}\"`"),

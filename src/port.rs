@@ -26,6 +26,7 @@ pub(crate) struct Conversation {
     /// Given at `load_model`, used by the next contexts.
     context_size: Cell<Option<u32>>,
     batch_size: Cell<Option<u32>>,
+    ignores_memory: Cell<bool>,
     /// Given at `load_model`, used by generations.
     seed: Cell<Option<u32>>,
 }
@@ -38,6 +39,7 @@ impl Conversation {
     fn context_options(&self, mut options: ContextOptions) -> ContextOptions {
         options.context_size = options.context_size.or(self.context_size.get());
         options.batch_size = options.batch_size.or(self.batch_size.get());
+        options.ignores_memory |= self.ignores_memory.get();
         options
     }
 
@@ -120,6 +122,7 @@ impl LlamaWorker {
         self.conversation.seed.set(options::seed(&fields)?);
         self.conversation.context_size.set(context.context_size);
         self.conversation.batch_size.set(context.batch_size);
+        self.conversation.ignores_memory.set(context.ignores_memory);
         let path = params.path.display().to_string();
         Ok((params, path))
     }

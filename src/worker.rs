@@ -140,6 +140,12 @@ impl LlamaWorker {
         id
     }
 
+    /// Ends every engine thread of the process and waits for them, at most two seconds. For a process that is about to exit.
+    #[napi]
+    pub fn stop_all() {
+        llama_worker_engine::worker::stop_all();
+    }
+
     /// Handles a message of the contract. Returns the id of the step it began, or 0 when it was answered at once.
     #[napi(ts_args_type = "message: unknown")]
     pub fn handle_message(&self, message: Any<'_>) -> Result<u32> {

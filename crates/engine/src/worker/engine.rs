@@ -110,7 +110,9 @@ impl Engine {
         let reply = Progress::new(reply);
         let on_progress = reply.clone();
         let load = || Model::load(started.backend, &params, &abort, move |progress| on_progress.report(progress));
-        match guarded(load) {
+        let loaded = guarded(load);
+        stop_threads_at_exit();
+        match loaded {
             Ok(_) if abort.is_set() => {
                 reply.finish(Err(Error::Aborted));
                 self.inbox.blocking_recv()
@@ -148,7 +150,9 @@ impl Engine {
         let CreateContext { options, mut reply } = command;
         reply.started();
         let params = self.context_params(model, &options);
-        let scheduler = match guarded(|| Scheduler::new(model, &params)) {
+        let created = guarded(|| Scheduler::new(model, &params));
+        stop_threads_at_exit();
+        let scheduler = match created {
             Ok(scheduler) => scheduler,
             Err(error) => {
                 reply.end(Err(error));

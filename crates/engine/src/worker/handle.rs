@@ -1,6 +1,6 @@
 //! The caller's end of an engine thread.
 
-use std::sync::{Arc, Condvar, Mutex, Once, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -18,7 +18,7 @@ const THREAD_NAME: &str = "llama-worker";
 const EXIT_WAIT: Duration = Duration::from_secs(2);
 
 /// Every thread that may still run, for the exit of the process.
-static RUNNING: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+static RUNNING: Mutex<Vec<Running>> = Mutex::new(Vec::new());
 
 /// An engine thread. Dropping the handle aborts what it does and lets it end by itself, without waiting.
 #[derive(Debug)]
@@ -34,6 +34,13 @@ struct Shared {
     stop: AbortFlag,
     has_ended: Mutex<bool>,
     ended: Condvar,
+}
+
+/// A thread as the whole process knows it. Weak: neither the thread nor its handle is kept by being listed.
+#[derive(Debug)]
+struct Running {
+    commands: mpsc::WeakUnboundedSender<Command>,
+    shared: Weak<Shared>,
 }
 
 impl WorkerHandle {
@@ -53,8 +60,9 @@ impl WorkerHandle {
         spawned.map_err(|error| Error::Internal {
             reason: format!("no thread could be started: {error}"),
         })?;
-        remember(&shared);
-        Ok(Self { commands, shared })
+        let handle = Self { commands, shared };
+        handle.remember();
+        Ok(handle)
     }
 
     /// A flag for one request, which also obeys the end of the worker.
@@ -100,6 +108,15 @@ impl WorkerHandle {
         self.shared.wait(timeout);
     }
 
+    fn remember(&self) {
+        let mut running = lock(&RUNNING);
+        running.retain(|known| known.shared.strong_count() > 0);
+        running.push(Running {
+            commands: self.commands.downgrade(),
+            shared: Arc::downgrade(&self.shared),
+        });
+    }
+
     /// A thread that has ended drops the command, and so its reply answers.
     fn send(&self, command: Command) {
         let _ = self.commands.send(command);
@@ -114,8 +131,7 @@ impl Drop for WorkerHandle {
 
 impl Shared {
     fn wait(&self, timeout: Duration) {
-        // OK because a boolean cannot be left half done.
-        let has_ended = self.has_ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_ended = lock(&self.has_ended);
         let _ = self.ended.wait_timeout_while(has_ended, timeout, |has_ended| !*has_ended);
     }
 }
@@ -125,36 +141,47 @@ struct EndMark(Arc<Shared>);
 
 impl Drop for EndMark {
     fn drop(&mut self) {
-        *self.0.has_ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *lock(&self.0.has_ended) = true;
         self.0.ended.notify_all();
     }
 }
 
-fn remember(shared: &Arc<Shared>) {
-    let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-    running.retain(|known| known.strong_count() > 0);
-    running.push(Arc::downgrade(shared));
-}
-
-/// Makes `exit()` wait for engine threads: llama.cpp's static destructors must not run while one evaluates. Call it once the backends are
-/// loaded.
+/// Makes `exit()` wait for engine threads: llama.cpp's static destructors must not run while one evaluates.
+///
+/// Call it again after each step that may have made llama.cpp create more of its statics: exit handlers and destructors run in the reverse
+/// order of their registration, and this one must come before all of theirs.
 pub(super) fn stop_threads_at_exit() {
-    static REGISTERED: Once = Once::new();
-    REGISTERED.call_once(|| llama::at_exit(stop_all));
+    llama::at_exit(stop_all_at_exit);
 }
 
-extern "C" fn stop_all() {
-    let running: Vec<Arc<Shared>> = RUNNING
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .iter()
-        .filter_map(Weak::upgrade)
-        .collect();
-    for shared in &running {
-        shared.stop.set();
-    }
+extern "C" fn stop_all_at_exit() {
+    stop_all();
+}
+
+/// Ends every engine thread of the process, and waits for them, at most two seconds. For a process that is about to exit.
+pub fn stop_all() {
+    let running = std::mem::take(&mut *lock(&RUNNING));
+    let threads: Vec<Arc<Shared>> = running.iter().filter_map(Running::stop).collect();
     let deadline = Instant::now() + EXIT_WAIT;
-    for shared in running {
-        shared.wait(deadline.saturating_duration_since(Instant::now()));
+    for thread in threads {
+        thread.wait(deadline.saturating_duration_since(Instant::now()));
     }
+}
+
+impl Running {
+    /// Aborts what the thread does, or wakes it if it does nothing. Returns it if it has not ended.
+    fn stop(&self) -> Option<Arc<Shared>> {
+        let shared = self.shared.upgrade()?;
+        shared.stop.set();
+        if let Some(commands) = self.commands.upgrade() {
+            // A thread that has ended needs no command.
+            let _ = commands.send(Command::Stop(Reply::new(|_| {})));
+        }
+        Some(shared)
+    }
+}
+
+/// OK to go on after a panic: what is locked here cannot be left half done.
+fn lock<Value>(mutex: &Mutex<Value>) -> MutexGuard<'_, Value> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,4 +12,4 @@ pub use crate::llama::{AbortFlag, ContextParams, Device, DeviceKind, FlashAttent
 pub use crate::scheduler::{Event, GenerationOptions, GenerationRequest, GenerationResult, Reply, StopReason, Timings, Usage};
 pub use crate::session::Input;
 pub use command::{ContextInfo, ContextOptions, CreateContext, Gpu, Init, InitInfo, LoadModel};
-pub use handle::WorkerHandle;
+pub use handle::{WorkerHandle, stop_all};

@@ -1,0 +1,505 @@
+/**
+ * The message contract: recordings of the worker that this package replaces, replayed over every kind of connection, and the
+ * rules of order and text, one by one.
+ *
+ * A replay compares everything but generated words, how they are cut into chunks, counts, and fields that are new.
+ */
+
+"use strict";
+
+const assert = require("node:assert/strict");
+const fs = require("node:fs");
+const path = require("node:path");
+const { builtInModelPath } = require("../js/index");
+const { CONNECTIONS, overFork, overThreadPort } = require("./fixtures/connections");
+const { CAPITAL, STORY, test, untilInTime } = require("./support");
+
+const READY = "LlamaWorker inicializado e pronto para receber comandos";
+const TRACES = path.join(__dirname, "traces");
+
+/** Fields whose values a recording cannot foretell. */
+const GENERATED = new Set(["chunk", "fullText", "stats"]);
+
+const INIT = { type: "init", options: { gpu: false, numThreads: 1 } };
+const LOAD = { type: "load_model", options: { modelPath: builtInModelPath } };
+const CREATE = { type: "create_context" };
+const info = (message) => ({ type: "info", message });
+const prompt = (text, more) => ({ type: "generate_completion", prompt: text, ...more });
+const chat = (messages, more) => ({ type: "generate_chat_completion", messages, ...more });
+
+/**
+ * @param {string} name
+ * @returns {{ dir: "in" | "out", message: any }[]}
+ */
+function readTrace(name) {
+  const text = fs
+    .readFileSync(path.join(TRACES, name), "utf8")
+    .replaceAll("node-llama-cpp", "llama.cpp")
+    .replaceAll("<model>", builtInModelPath);
+  return text
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+}
+
+/** Several chunks, or several steps of progress, stand where one was recorded. */
+function repeats(message, previous) {
+  if (message.type === "completion_chunk") return previous?.type === "completion_chunk";
+  return message.type === "progress" && message.progress < 1;
+}
+
+function assertLikeRecorded(actual, recorded) {
+  if (typeof recorded !== "object") return assert.equal(actual, recorded);
+  for (const [field, value] of Object.entries(recorded)) {
+    if (field === "modelInfo") assertLikeRecorded(actual.modelInfo, value);
+    else if (GENERATED.has(field)) assert.equal(typeof actual[field], typeof value, field);
+    else assert.equal(actual[field], value);
+  }
+  if (actual.type === "completion_done") assertCounts(actual.stats);
+}
+
+function assertCounts({ promptTokens, completionTokens, totalTokens }) {
+  assert.ok(Number.isInteger(promptTokens) && promptTokens > 0);
+  assert.ok(Number.isInteger(completionTokens) && completionTokens > 0);
+  assert.equal(totalTokens, promptTokens + completionTokens);
+}
+
+/** Sends what was sent and expects what was answered, in step. */
+async function replay(connection, name) {
+  let recordedBefore;
+  for (const { dir, message } of readTrace(name)) {
+    if (dir === "in") {
+      connection.send(message);
+      continue;
+    }
+    if (!repeats(message, recordedBefore)) assertLikeRecorded(await nextNew(connection, recordedBefore), message);
+    recordedBefore = message;
+  }
+}
+
+async function nextNew({ inbox }, recordedBefore) {
+  let message;
+  do message = await inbox.next();
+  while (repeats(message, recordedBefore));
+  return message;
+}
+
+/** The same, but the model may be done before it is told to stop: then what comes is the end of the answer. */
+async function replayAbort(connection) {
+  const attempt = async () => {
+    try {
+      await replay(connection, "04-abort.jsonl");
+    } catch (failure) {
+      await collectUntilMarker(connection);
+      return failure;
+    }
+  };
+  const failure = await untilInTime(attempt, (outcome) => outcome?.actual !== "completion_done");
+  if (failure) throw failure;
+}
+
+/**
+ * @param {import("node:test").TestContext} context
+ * @param {() => any} connect
+ */
+async function open(context, connect = overThreadPort) {
+  const connection = connect();
+  context.after(() => connection.end());
+  assert.equal(await connection.inbox.next(), READY);
+  return connection;
+}
+
+/** Sends one message after the other, and collects what comes until the last message of each. */
+async function ready(context, connect) {
+  const connection = await open(context, connect);
+  for (const message of [INIT, LOAD, CREATE]) connection.send(message);
+  await collectUntil(connection, (message) => message.message === "Contexto criado com sucesso");
+  return connection;
+}
+
+/** @returns {Promise<any[]>} everything up to and with the first message that is the last */
+async function collectUntil({ inbox }, isLast) {
+  const messages = [];
+  do messages.push(await inbox.next());
+  while (!isLast(messages.at(-1)));
+  return messages;
+}
+
+const endsStep = (message) => message.type === "error" || /conclu|sucesso|usuário/.test(message.message);
+
+/** @returns {Promise<any[]>} what answers one message, without the steps of progress in between */
+async function ask(connection, message) {
+  connection.send(message);
+  const answers = await collectUntil(connection, endsStep);
+  return answers.filter((answer) => !(answer.type === "progress" && answer.progress < 1));
+}
+
+/** A step that changes nothing, refused in its turn: its error comes after everything that was asked for before it. */
+const MARKER = { type: "create_context", options: { contextSize: "no size" }, requestId: "marker" };
+
+/** @returns {Promise<any[]>} what came before the marker */
+async function collectUntilMarker(connection) {
+  connection.send(MARKER);
+  const isMarked = (message) => message.requestId === MARKER.requestId;
+  const answers = await collectUntil(connection, (message) => isMarked(message) && message.type === "error");
+  return answers.filter((message) => !isMarked(message));
+}
+
+async function nothingMore(connection) {
+  assert.deepEqual(await collectUntilMarker(connection), []);
+}
+
+const withoutChunks = (messages) => messages.filter(({ type }) => type !== "completion_chunk");
+const texts = (messages) => withoutChunks(messages).map(({ message, error, type }) => message ?? error ?? type);
+
+for (const [name, connect] of Object.entries(CONNECTIONS)) {
+  test(`the recordings, replayed over ${name}`, async (context) => {
+    const connection = connect();
+    context.after(() => connection.end());
+    await replay(connection, "01-start-load-context.jsonl");
+    await replay(connection, "02-prompt.jsonl");
+    await replay(connection, "03-chat-history-items.jsonl");
+    await replayAbort(connection);
+    await replay(connection, "05-unknown-type.jsonl");
+    await nothingMore(connection);
+  });
+}
+
+test("every recording is replayed", () => {
+  assert.deepEqual(fs.readdirSync(TRACES).sort(), [
+    "01-start-load-context.jsonl",
+    "02-prompt.jsonl",
+    "03-chat-history-items.jsonl",
+    "04-abort.jsonl",
+    "05-unknown-type.jsonl",
+  ]);
+});
+
+test("init: its two texts, and nothing else", async (context) => {
+  const connection = await open(context);
+  const answers = await ask(connection, INIT);
+  assert.deepEqual(answers, [info("Inicializando llama.cpp..."), info("llama.cpp inicializado com sucesso")]);
+  await nothingMore(connection);
+});
+
+test("init that fails: one error, with code and details", async (context) => {
+  const connection = await open(context);
+  const answers = await ask(connection, { type: "init", options: { gpu: "abacus" } });
+  const { type, error, details, code } = answers.at(-1);
+  assert.deepEqual([type, error, code], ["error", "Falha ao inicializar llama.cpp", "INVALID_OPTION"]);
+  assert.match(details, /abacus/);
+  await nothingMore(connection);
+  assert.equal((await ask(connection, INIT)).at(-1).message, "llama.cpp inicializado com sucesso");
+});
+
+test("load_model before init: one error", async (context) => {
+  const connection = await open(context);
+  const [{ type, error, code }] = await ask(connection, LOAD);
+  assert.deepEqual([type, error, code], ["error", "llama.cpp não inicializado", "NOT_INITIALIZED"]);
+  await nothingMore(connection);
+});
+
+test("create_context before a model: one error", async (context) => {
+  const connection = await open(context);
+  await ask(connection, INIT);
+  const [{ type, error, code }] = await ask(connection, CREATE);
+  assert.deepEqual([type, error, code], ["error", "Modelo não carregado", "MODEL_NOT_LOADED"]);
+  await nothingMore(connection);
+});
+
+for (const message of [prompt("x"), chat([{ role: "user", content: "x" }])]) {
+  test(`${message.type} without a context: its info, then one error`, async (context) => {
+    const connection = await open(context);
+    await ask(connection, INIT);
+    const [first, failure, ...more] = await ask(connection, message);
+    assert.deepEqual(first, info("Gerando texto..."));
+    assert.deepEqual(
+      [failure.error, failure.details, failure.code],
+      ["Erro ao gerar texto", "Contexto não criado", "CONTEXT_NOT_CREATED"],
+    );
+    assert.deepEqual(more, []);
+    await nothingMore(connection);
+  });
+}
+
+const loadForms = {
+  "path among the options": LOAD,
+  "path beside the options": {
+    type: "load_model",
+    modelPath: builtInModelPath,
+    options: { gpuLayers: 0, contextSize: 512 },
+  },
+  "path without options": { type: "load_model", modelPath: builtInModelPath },
+};
+for (const [form, message] of Object.entries(loadForms)) {
+  test(`load_model, ${form}`, async (context) => {
+    const connection = await open(context);
+    await ask(connection, INIT);
+    const answers = await ask(connection, message);
+    assert.deepEqual(texts(answers), [
+      `Carregando modelo: ${builtInModelPath}`,
+      "progress",
+      "model_loaded",
+      "Modelo carregado com sucesso",
+    ]);
+    assert.deepEqual(answers[1], { type: "progress", operation: "load", progress: 1 });
+    assert.equal(answers[2].modelInfo.contextSize, 2048);
+    assert.equal(answers[2].modelInfo.parameters, 1_967_808);
+    await nothingMore(connection);
+  });
+}
+
+test("load_model that fails: its info, then one error with the reason", async (context) => {
+  const connection = await open(context);
+  await ask(connection, INIT);
+  const answers = await ask(connection, { type: "load_model", options: { modelPath: "nowhere.gguf" } });
+  assert.deepEqual(texts(answers), ["Carregando modelo: nowhere.gguf", "Erro ao carregar modelo"]);
+  assert.equal(answers[1].code, "MODEL_NOT_FOUND");
+  assert.match(answers[1].details, /nowhere\.gguf/);
+  await nothingMore(connection);
+});
+
+test("contextSize given at load_model is the default of create_context", async (context) => {
+  const connection = await open(context);
+  await ask(connection, INIT);
+  await ask(connection, { ...LOAD, options: { ...LOAD.options, contextSize: 256 } });
+  await ask(connection, CREATE);
+  const failure = (await ask(connection, prompt("hello ".repeat(400)))).at(-1);
+  assert.equal(failure.code, "PROMPT_TOO_LONG");
+  assert.match(failure.details, /256/);
+});
+
+test("seed given at load_model is the default of generations", async (context) => {
+  const connection = await open(context);
+  await ask(connection, INIT);
+  await ask(connection, { type: "load_model", modelPath: builtInModelPath, options: { seed: 11 } });
+  const drawn = new Set();
+  for (let run = 0; run < 3; run += 1) {
+    await ask(connection, CREATE);
+    const options = { temperature: 1, topK: 0, topP: 1, maxTokens: 60 };
+    const answers = await ask(connection, prompt("Tell me a story about a dragon.", { options }));
+    drawn.add(answers.find(({ type }) => type === "completion_done").fullText);
+  }
+  assert.equal(drawn.size, 1);
+});
+
+for (const message of [{ type: "load_model" }, { type: "load_model", options: { modelPath: 5 } }]) {
+  test(`load_model without a path: one error (${JSON.stringify(message)})`, async (context) => {
+    const connection = await open(context);
+    await ask(connection, INIT);
+    const failure = (await ask(connection, message)).at(-1);
+    assert.deepEqual([failure.error, failure.code], ["Erro ao carregar modelo", "INVALID_OPTION"]);
+    await nothingMore(connection);
+  });
+}
+
+test("create_context that fails: one error, and the next one works", async (context) => {
+  const connection = await ready(context);
+  const failure = (await ask(connection, { type: "create_context", options: { contextSize: "big" } })).at(-1);
+  assert.deepEqual([failure.error, failure.code], ["Erro ao criar contexto", "INVALID_OPTION"]);
+  assert.match(failure.details, /contextSize/);
+  await nothingMore(connection);
+  assert.deepEqual(texts(await ask(connection, CREATE)), ["Criando contexto...", "Contexto criado com sucesso"]);
+});
+
+test("a generation: info, chunks that are the text, the end with real counts, info", async (context) => {
+  const connection = await ready(context);
+  const answers = await ask(connection, prompt(CAPITAL.question, { options: { maxTokens: 32, streamResponse: true } }));
+  assert.deepEqual(texts(answers), ["Gerando texto...", "completion_done", "Geração de texto concluída"]);
+  const done = answers.find(({ type }) => type === "completion_done");
+  assert.equal(done.fullText, CAPITAL.answer);
+  assertCounts(done.stats);
+  const chunks = answers.filter(({ type }) => type === "completion_chunk");
+  assert.equal(chunks.map(({ chunk }) => chunk).join(""), CAPITAL.answer);
+  assert.equal(answers.indexOf(chunks[0]), 1);
+  await nothingMore(connection);
+});
+
+test("a second prompt continues the conversation, create_context ends it", async (context) => {
+  const connection = await ready(context);
+  const answer = async (text) =>
+    (await ask(connection, prompt(text))).find(({ type }) => type === "completion_done").fullText;
+  await answer("My name is Ana.");
+  assert.match(await answer("What is my name?"), /Ana/);
+  await ask(connection, CREATE);
+  assert.doesNotMatch(await answer("What is my name?"), /Ana/);
+});
+
+const ana = {
+  "by role": [
+    { role: "user", content: "My name is Ana." },
+    { role: "assistant", content: "Nice to meet you, Ana!" },
+    { role: "user", content: "What is my name?" },
+  ],
+  mixed: [
+    { type: "user", text: "My name is Ana." },
+    { role: "assistant", content: "Nice to meet you, Ana!" },
+    { type: "user", text: "What is my name?" },
+  ],
+};
+for (const [shape, messages] of Object.entries(ana)) {
+  test(`generate_chat_completion with messages ${shape}`, async (context) => {
+    const connection = await ready(context);
+    const answers = await ask(connection, chat(messages));
+    assert.deepEqual(texts(answers), ["Gerando texto...", "completion_done", "Geração de texto concluída"]);
+    assert.equal(answers.find(({ type }) => type === "completion_done").fullText, "Your name is Ana.");
+  });
+}
+
+const refused = {
+  "an empty list": chat([]),
+  "no list": { type: "generate_chat_completion" },
+  "an unknown role": chat([{ role: "robot", content: "x" }]),
+  "a content that is no string": chat([{ role: "user", content: 5 }]),
+  "no prompt": { type: "generate_completion" },
+  "a prompt that is no string": prompt(5),
+  "maxTokens NaN": prompt("x", { options: { maxTokens: Number.NaN } }),
+  "a temperature in words": prompt("x", { options: { temperature: "warm" } }),
+};
+for (const [what, message] of Object.entries(refused)) {
+  test(`a generation with ${what}: one error, nothing generated`, async (context) => {
+    const connection = await ready(context);
+    const answers = await ask(connection, message);
+    assert.deepEqual(texts(answers), ["Gerando texto...", "Erro ao gerar texto"]);
+    assert.equal(answers.length, 2);
+    assert.match(answers[1].code, /^INVALID_(OPTION|MESSAGES)$/);
+    assert.equal(typeof answers[1].details, "string");
+    await nothingMore(connection);
+    assert.equal((await ask(connection, prompt(CAPITAL.question))).at(-1).message, "Geração de texto concluída");
+  });
+}
+
+test("abort while nothing runs: silence", async (context) => {
+  const connection = await ready(context);
+  connection.send({ type: "abort" });
+  await nothingMore(connection);
+});
+
+test("abort: two infos, no completion_done, and the next prompt is answered", async (context) => {
+  const connection = await ready(context);
+  const attempt = async () => {
+    connection.send(prompt(STORY, { options: { maxTokens: 2000 } }));
+    await collectUntil(connection, ({ type }) => type === "completion_chunk");
+    connection.send({ type: "abort" });
+    return texts(await collectUntil(connection, endsStep));
+  };
+  const answers = await untilInTime(attempt, ([first]) => first === "Operação abortada");
+  assert.deepEqual(answers, ["Operação abortada", "Geração abortada pelo usuário"]);
+  await nothingMore(connection);
+  await ask(connection, CREATE);
+  const done = (await ask(connection, prompt(CAPITAL.question))).find(({ type }) => type === "completion_done");
+  assert.equal(done.fullText, CAPITAL.answer);
+});
+
+test("abort acts at once, before a generation has begun", async (context) => {
+  const connection = await ready(context);
+  connection.send(prompt(STORY, { options: { maxTokens: 2000 } }));
+  connection.send({ type: "abort" });
+  const answers = texts(await collectUntil(connection, endsStep));
+  // Whether the engine had taken it up already is a matter of microseconds.
+  const afterStart = answers.filter((text) => text !== "Gerando texto...");
+  assert.deepEqual(afterStart, ["Operação abortada", "Geração abortada pelo usuário"]);
+  await nothingMore(connection);
+});
+
+test("messages sent without waiting take effect in order", async (context) => {
+  const connection = await open(context);
+  for (const message of [INIT, LOAD, CREATE, prompt(CAPITAL.question), prompt("My name is Ana.")])
+    connection.send(message);
+  let generations = 0;
+  const answers = await collectUntil(connection, ({ message }) => {
+    if (message === "Geração de texto concluída") generations += 1;
+    return generations === 2;
+  });
+  const withoutProgress = answers.filter(({ type, progress }) => type !== "progress" || progress === 1);
+  assert.deepEqual(texts(withoutProgress), [
+    "Inicializando llama.cpp...",
+    "llama.cpp inicializado com sucesso",
+    `Carregando modelo: ${builtInModelPath}`,
+    "progress",
+    "model_loaded",
+    "Modelo carregado com sucesso",
+    "Criando contexto...",
+    "Contexto criado com sucesso",
+    "Gerando texto...",
+    "completion_done",
+    "Geração de texto concluída",
+    "Gerando texto...",
+    "completion_done",
+    "Geração de texto concluída",
+  ]);
+});
+
+test("a requestId comes back on every message that answers, and on no other", async (context) => {
+  const connection = await open(context);
+  const requests = [INIT, LOAD, CREATE, prompt(CAPITAL.question), chat([]), { type: "bogus" }];
+  for (const [index, message] of requests.entries()) {
+    const requestId = `request ${index}`;
+    const answers = await ask(connection, { ...message, requestId });
+    assert.ok(answers.length > 0);
+    for (const answer of answers) assert.equal(answer.requestId, requestId, JSON.stringify(answer));
+  }
+  for (const answer of await ask(connection, prompt(CAPITAL.question))) assert.ok(!("requestId" in answer));
+});
+
+for (const message of [{ type: "bogus" }, {}, "a string", 5, null, { type: 5 }]) {
+  test(`an unknown message is one error: ${JSON.stringify(message)}`, async (context) => {
+    const connection = await open(context);
+    const [{ type, error, code }] = await ask(connection, message);
+    assert.equal(type, "error");
+    assert.match(error, /^Tipo de mensagem desconhecido: /);
+    assert.equal(typeof code, "string");
+    await nothingMore(connection);
+  });
+}
+
+test("with locale en no text is Portuguese", async (context) => {
+  const connection = await open(context);
+  connection.send({ ...INIT, options: { ...INIT.options, locale: "en" } });
+  for (const message of [LOAD, CREATE, prompt(CAPITAL.question)]) connection.send(message);
+  const answers = await collectUntilMarker(connection);
+  const refusal = await ask(connection, { type: "bogus" });
+  const spoken = [...answers, ...refusal].flatMap(({ message, error }) => message ?? error ?? []);
+  assert.equal(spoken.length, 9);
+  for (const text of spoken)
+    assert.doesNotMatch(text, /[ãçéõ]|Carregando|Criando|Gerando|Modelo|Contexto|desconhecido/);
+});
+
+test("cleanup: `Recursos liberados` is the last message, then the port is closed", async (context) => {
+  const connection = await ready(context);
+  connection.send(prompt(CAPITAL.question));
+  await connection.inbox.next();
+  const { worker } = connection;
+  const cleanups = [worker.cleanup(), worker.cleanup()];
+  const answers = await collectUntil(connection, ({ message }) => message === "Recursos liberados");
+  assert.deepEqual(answers.at(-1), info("Recursos liberados"));
+  await Promise.all(cleanups);
+  connection.send(INIT);
+  assert.deepEqual(connection.inbox.rest(), []);
+});
+
+test("SIGINT: the forked script says `Recursos liberados` and exits with 0", async () => {
+  const connection = overFork();
+  assert.equal(await connection.inbox.next(), READY);
+  connection.send(INIT);
+  await collectUntil(connection, endsStep);
+  await connection.end();
+  assert.deepEqual(connection.inbox.rest(), [info("Recursos liberados")]);
+});
+
+test("a port that is closed by the other side ends its generation; the worker lives on", async (context) => {
+  const connection = await ready(context);
+  connection.send(prompt(STORY, { options: { maxTokens: 2000 } }));
+  await collectUntil(connection, ({ type }) => type === "completion_chunk");
+  connection.hangUp();
+  await connection.worker.createContext({ threads: 1 });
+  assert.equal((await connection.worker.generate(CAPITAL.question)).text, CAPITAL.answer);
+});
+
+test("messages of the port are also seen by onMessage", async (context) => {
+  const connection = await open(context);
+  const seen = [];
+  connection.worker.onMessage = (message) => seen.push(message);
+  const answers = await ask(connection, INIT);
+  assert.deepEqual(seen, answers);
+});

@@ -1,0 +1,348 @@
+/**
+ * Every failure has its code, arrives as a rejection, names what was wrong, and leaves the worker usable.
+ *
+ * A table: what is called, which code comes, which word the message has. After each call the same worker still answers.
+ */
+
+"use strict";
+
+const assert = require("node:assert/strict");
+const fs = require("node:fs");
+const os = require("node:os");
+const path = require("node:path");
+const { LlamaError, LlamaWorker, builtInModelPath } = require("../js/index");
+const { writeBrokenFiles } = require("./fixtures/gguf-files");
+const { loadedWorker, readyWorker, runFixture, stillAnswers, test } = require("./support");
+
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), "llama-worker-errors-"));
+process.once("exit", () => fs.rmSync(folder, { recursive: true, force: true }));
+const broken = writeBrokenFiles(folder, builtInModelPath);
+
+/**
+ * @param {string} name
+ * @param {string | string[]} codes
+ * @param {RegExp} message
+ * @param {(worker: any) => unknown} call
+ */
+const row = (name, codes, message, call) => ({ name, codes: [codes].flat(), message, call });
+
+const invalidInit = [
+  row("init with a string", "INVALID_OPTION", /init.*`"x"`/, (worker) => worker.init("x")),
+  row("init with an array", "INVALID_OPTION", /init/, (worker) => worker.init([])),
+  row("gpu is unknown", "INVALID_OPTION", /gpu.*abacus/, (worker) => worker.init({ gpu: "abacus" })),
+  row("gpu is a number", "INVALID_OPTION", /gpu.*5/, (worker) => worker.init({ gpu: 5 })),
+  row("numThreads is 1.5", "INVALID_OPTION", /numThreads.*1\.5/, (worker) => worker.init({ numThreads: 1.5 })),
+  row("numThreads is negative", "INVALID_OPTION", /numThreads.*-1/, (worker) => worker.init({ numThreads: -1 })),
+  row("numThreads is a string", "INVALID_OPTION", /numThreads.*two/, (worker) => worker.init({ numThreads: "two" })),
+  row("debug is a string", "INVALID_OPTION", /debug.*yes/, (worker) => worker.init({ debug: "yes" })),
+];
+
+const invalidLoad = [
+  row("loadModel with nothing", "INVALID_OPTION", /modelPath/, (worker) => worker.loadModel()),
+  row("loadModel with null", "INVALID_OPTION", /modelPath/, (worker) => worker.loadModel(null)),
+  row("loadModel with a number", "INVALID_OPTION", /modelPath.*5/, (worker) => worker.loadModel(5)),
+  row("loadModel without a path", "INVALID_OPTION", /modelPath/, (worker) => worker.loadModel({})),
+  row("modelPath is a number", "INVALID_OPTION", /modelPath.*5/, (worker) => worker.loadModel({ modelPath: 5 })),
+  row("options beside a path are a string", "INVALID_OPTION", /loadModel.*`"x"`/, (worker) =>
+    worker.loadModel("a", "x"),
+  ),
+  row("modelPath is empty", "INVALID_OPTION", /modelPath.*`""`/, (worker) => worker.loadModel("")),
+  row("modelPath has a zero byte", "INVALID_OPTION", /modelPath/, (worker) => worker.loadModel("a\0b")),
+  ...Object.entries({ gpuLayers: "many", useMmap: "yes", useMlock: 1 }).map(([option, value]) =>
+    row(`${option} is ${value}`, "INVALID_OPTION", RegExp(`${option}.*${value}`), (worker) =>
+      worker.loadModel(builtInModelPath, { [option]: value }),
+    ),
+  ),
+  row("onProgress is a number", "INVALID_OPTION", /onProgress.*`5`/, (worker) =>
+    worker.loadModel(builtInModelPath, { onProgress: 5 }),
+  ),
+  row("signal is no signal", "INVALID_OPTION", /signal/, (worker) =>
+    worker.loadModel(builtInModelPath, { signal: {} }),
+  ),
+];
+
+const unusableFiles = [
+  row("the file is missing", "MODEL_NOT_FOUND", /missing\.gguf/, (worker) =>
+    worker.loadModel(path.join(folder, "missing.gguf")),
+  ),
+  row("the path goes through a file", "MODEL_NOT_FOUND", /inside/, (worker) =>
+    worker.loadModel(path.join(builtInModelPath, "inside.gguf")),
+  ),
+  row("the path is a folder", "MODEL_NOT_A_FILE", /llama-worker-errors/, (worker) => worker.loadModel(folder)),
+  ...Object.entries(broken).map(([name, file]) =>
+    row(`the file is ${name}`, ["MODEL_INVALID", "MODEL_LOAD_FAILED"], RegExp(`${name}\\.gguf`), (worker) =>
+      worker.loadModel(file),
+    ),
+  ),
+];
+
+const invalidContext = [
+  row("createContext with a number", "INVALID_OPTION", /createContext.*`5`/, (worker) => worker.createContext(5)),
+  ...[
+    { contextSize: Number.NaN },
+    { contextSize: -1 },
+    { contextSize: 1.5 },
+    { contextSize: "big" },
+    { batchSize: 0 },
+    { batchSize: Number.POSITIVE_INFINITY },
+    { threads: 1.5 },
+    { threads: -1 },
+    { flashAttention: "maybe" },
+    { kvCacheType: "q3" },
+  ].map((options) => {
+    const [[option, value]] = Object.entries(options);
+    return row(`${option} is ${value}`, "INVALID_OPTION", RegExp(`${option}.*${value}`), (worker) =>
+      worker.createContext(options),
+    );
+  }),
+  row("a context too large for any memory", ["INSUFFICIENT_MEMORY", "CONTEXT_CREATION_FAILED"], /context/, (worker) =>
+    worker.createContext({ contextSize: 500_000_000 }),
+  ),
+];
+
+const invalidGeneration = [
+  row("the options are a number", "INVALID_OPTION", /generate.*`5`/, (worker) => worker.generate("x", 5)),
+  row("the options are a string", "INVALID_OPTION", /generate.*`"short"`/, (worker) => worker.generate("x", "short")),
+  row("the options are a function", "INVALID_OPTION", /generate/, (worker) => worker.generate("x", () => {})),
+  row("onToken is a string", "INVALID_OPTION", /onToken.*`"log"`/, (worker) => worker.generate("x", {}, "log")),
+  ...[
+    { maxTokens: Number.NaN },
+    { maxTokens: "x" },
+    { maxTokens: 1.5 },
+    { temperature: "x" },
+    { temperature: Number.NaN },
+    { temperature: -1 },
+    { topK: 1.5 },
+    { topK: "x" },
+    { topP: 2 },
+    { topP: Number.NaN },
+    { minP: -0.5 },
+    { seed: "x" },
+    { seed: Number.NaN },
+    { stopSequences: 5 },
+    { customStopTriggers: [5] },
+    { systemPrompt: 5 },
+    { onTextChunk: "log" },
+    { signal: "now" },
+  ].map((options) => {
+    const [[option, value]] = Object.entries(options);
+    return row(`${option} is ${value}`, "INVALID_OPTION", RegExp(`${option}.*${value}`), (worker) =>
+      worker.generate("x", options),
+    );
+  }),
+];
+
+const invalidInput = [
+  row("no input", "INVALID_MESSAGES", /undefined/, (worker) => worker.generate()),
+  row("the input is null", "INVALID_MESSAGES", /null/, (worker) => worker.generate(null)),
+  row("the input is a number", "INVALID_MESSAGES", /5/, (worker) => worker.generate(5)),
+  row("the input is an object", "INVALID_MESSAGES", /./, (worker) => worker.generate({ role: "user", content: "x" })),
+  row("no messages", "INVALID_MESSAGES", /empty/, (worker) => worker.generate([])),
+  row("a message is null", "INVALID_MESSAGES", /null/, (worker) => worker.generate([null])),
+  row("a message is a string", "INVALID_MESSAGES", /./, (worker) => worker.generate(["hello"])),
+  row("a message is empty", "INVALID_MESSAGES", /./, (worker) => worker.generate([{}])),
+  row("an unknown role", "INVALID_MESSAGES", /robot/, (worker) => worker.generate([{ role: "robot", content: "x" }])),
+  row("an unknown type", "INVALID_MESSAGES", /robot/, (worker) => worker.generate([{ type: "robot", text: "x" }])),
+  row("no content", "INVALID_MESSAGES", /content/, (worker) => worker.generate([{ role: "user" }])),
+  row("content is a number", "INVALID_MESSAGES", /content/, (worker) =>
+    worker.generate([{ role: "user", content: 5 }]),
+  ),
+  row("text is a number", "INVALID_MESSAGES", /text/, (worker) => worker.generate([{ type: "user", text: 5 }])),
+  row("response is a string", "INVALID_MESSAGES", /response/, (worker) =>
+    worker.generate([
+      { type: "model", response: "x" },
+      { type: "user", text: "x" },
+    ]),
+  ),
+  row("a bad message in the middle", "INVALID_MESSAGES", /robot/, (worker) =>
+    worker.generate([
+      { role: "user", content: "x" },
+      { role: "robot", content: "x" },
+      { role: "user", content: "x" },
+    ]),
+  ),
+  row("a prompt longer than the context", "PROMPT_TOO_LONG", /2048/, (worker) =>
+    worker.generate("hello ".repeat(4000)),
+  ),
+];
+
+/**
+ * @param {any} worker
+ * @param {{ codes: string[], message: RegExp, call: (worker: any) => unknown }} expected
+ */
+async function assertRejects(worker, { codes, message, call }) {
+  let promise;
+  assert.doesNotThrow(() => {
+    promise = call(worker);
+  });
+  await assert.rejects(promise, (error) => {
+    assert.ok(error instanceof LlamaError && error instanceof Error);
+    assert.equal(error.name, "LlamaError");
+    assert.ok(codes.includes(error.code), `${error.code}: ${error.message}`);
+    assert.match(error.message, message);
+    assert.match(error.stack, /errors\.test\.js/);
+    return true;
+  });
+}
+
+for (const expected of invalidInit) {
+  test(`${expected.name}: ${expected.codes}`, async (context) => {
+    const worker = new LlamaWorker();
+    context.after(() => worker.cleanup());
+    await assertRejects(worker, expected);
+    await worker.init({ gpu: false, numThreads: 1 });
+    await worker.loadModel(builtInModelPath);
+    assert.ok(await stillAnswers(worker));
+  });
+}
+
+for (const expected of [...invalidLoad, ...unusableFiles]) {
+  test(`${expected.name}: ${expected.codes.join(" or ")}`, async (context) => {
+    const worker = await loadedWorker(context);
+    await assertRejects(worker, expected);
+    await worker.loadModel(builtInModelPath);
+    assert.ok(await stillAnswers(worker));
+  });
+}
+
+for (const expected of [...invalidContext, ...invalidGeneration, ...invalidInput]) {
+  test(`${expected.name}: ${expected.codes.join(" or ")}`, async (context) => {
+    const worker = await readyWorker(context);
+    await assertRejects(worker, expected);
+    assert.ok(await stillAnswers(worker));
+  });
+}
+
+test("a call that was refused leaves the conversation as it was", async (context) => {
+  const worker = await readyWorker(context);
+  await worker.generate("My name is Ana.");
+  for (const expected of [...invalidGeneration, ...invalidInput]) await assertRejects(worker, expected);
+  assert.match((await worker.generate("What is my name?")).text, /Ana/);
+});
+
+test("calls in the wrong order: each tells what comes first, and the right order still works", async (context) => {
+  const worker = new LlamaWorker();
+  context.after(() => worker.cleanup());
+  const load = row("", "NOT_INITIALIZED", /init/, () => worker.loadModel(builtInModelPath));
+  await assertRejects(worker, load);
+  await worker.init({ gpu: false, numThreads: 1 });
+  const create = row("", "MODEL_NOT_LOADED", /loadModel/, () => worker.createContext());
+  await assertRejects(worker, create);
+  await worker.loadModel(builtInModelPath);
+  const generate = row("", "CONTEXT_NOT_CREATED", /createContext/, () => worker.generate("x"));
+  await assertRejects(worker, generate);
+  assert.ok(await stillAnswers(worker));
+});
+
+test("a new model drops the context of the one before", async (context) => {
+  const worker = await readyWorker(context);
+  await worker.loadModel(builtInModelPath);
+  await assertRejects(
+    worker,
+    row("", "CONTEXT_NOT_CREATED", /createContext/, () => worker.generate("x")),
+  );
+  assert.ok(await stillAnswers(worker));
+});
+
+test("after cleanup everything is refused", async (context) => {
+  const worker = await readyWorker(context);
+  await worker.cleanup();
+  const calls = [
+    () => worker.init(),
+    () => worker.loadModel(builtInModelPath),
+    () => worker.createContext(),
+    () => worker.generate("x"),
+  ];
+  for (const call of calls) await assertRejects(worker, row("", "WORKER_STOPPED", /stopped/, call));
+  assert.throws(() => worker.handleMessage({ type: "init" }), { name: "LlamaError", code: "WORKER_STOPPED" });
+  assert.equal(worker.abort(), false);
+});
+
+test("calls that were waiting when cleanup came are settled", async (context) => {
+  const worker = await readyWorker(context);
+  const outcomes = Promise.allSettled([
+    worker.generate("x"),
+    worker.loadModel(builtInModelPath),
+    worker.createContext(),
+    worker.generate("x"),
+  ]);
+  await worker.cleanup();
+  for (const { status, reason } of await outcomes) {
+    if (status === "rejected") assert.ok(reason instanceof LlamaError, String(reason));
+  }
+});
+
+test("a failed generation is thrown by its loop", async (context) => {
+  const worker = await loadedWorker(context);
+  await assert.rejects(
+    async () => {
+      for await (const _chunk of worker.generate("x"));
+    },
+    { code: "CONTEXT_NOT_CREATED" },
+  );
+  await assert.rejects(
+    async () => {
+      for await (const _chunk of worker.generate("x", { maxTokens: "x" }));
+    },
+    { code: "INVALID_OPTION" },
+  );
+});
+
+test("what a getter in the options throws is passed on as it is", async (context) => {
+  const worker = await readyWorker(context);
+  const thrown = new RangeError("from a getter");
+  const options = {
+    get maxTokens() {
+      throw thrown;
+    },
+  };
+  await assert.rejects(worker.generate("x", options), (error) => error === thrown);
+  const messages = [
+    {
+      get role() {
+        throw thrown;
+      },
+    },
+  ];
+  await assert.rejects(worker.generate(messages), (error) => error === thrown);
+  assert.ok(await stillAnswers(worker));
+});
+
+test("the constructor refuses what is no port, and onMessage what is no function", (context) => {
+  for (const port of [5, "port", {}, { on() {} }, { postMessage() {} }]) {
+    assert.throws(() => new LlamaWorker(/** @type {any} */ (port)), { name: "LlamaError", code: "INVALID_OPTION" });
+  }
+  const worker = /** @type {any} */ (new LlamaWorker());
+  context.after(() => worker.cleanup());
+  assert.throws(() => {
+    worker.onMessage = "log";
+  }, /onMessage.*`"log"`/);
+});
+
+test("an error made by a program carries code and cause", () => {
+  const cause = new Error("beneath");
+  const error = new LlamaError("INTERNAL", "above", { cause });
+  assert.equal(error.code, "INTERNAL");
+  assert.equal(error.cause, cause);
+  assert.equal(String(error), "LlamaError: above");
+});
+
+test("without an addon the package can be required, and the constructor tells where it looked", async () => {
+  const nowhere = path.join(folder, "no-addon-here");
+  const { code, stdout } = await runFixture("construct.js", { env: { LLAMA_WORKER_NATIVE_DIR: nowhere } });
+  const error = JSON.parse(stdout);
+  assert.equal(error.code, "NATIVE_LOAD_FAILED");
+  assert.ok(error.message.includes(nowhere), error.message);
+  assert.match(error.message, /there is no llama-worker\.node.*npm run build/);
+  assert.equal(code, 0);
+});
+
+test("an addon that does not load is named with the words of the system's loader", async () => {
+  const damaged = path.join(folder, "damaged-addon");
+  fs.mkdirSync(damaged);
+  fs.writeFileSync(path.join(damaged, "llama-worker.node"), "no library at all");
+  const { stdout } = await runFixture("construct.js", { env: { LLAMA_WORKER_NATIVE_DIR: damaged } });
+  const error = JSON.parse(stdout);
+  assert.equal(error.code, "NATIVE_LOAD_FAILED");
+  assert.match(error.message, /damaged-addon.*\(.*llama-worker\.node.*\).*check that all files/);
+});

@@ -1,0 +1,72 @@
+/**
+ * The one error class of the package: every failure has a stable `code`, and a stack that leads to the caller.
+ *
+ * Decides nothing about when a call fails and words no failure of the addon: codes and messages come from there.
+ */
+
+"use strict";
+
+/** Codes of this package, as in `INVALID_OPTION`. */
+const OWN_CODE = /^[A-Z]+(_[A-Z]+)*$/;
+
+/** Names of Node-API's failures, as in `InvalidArg`. */
+const NODE_API_STATUS = /^([A-Z][a-z]+)+$/;
+
+class LlamaError extends Error {
+  /**
+   * @param {import("../index").ErrorCode} code
+   * @param {string} message
+   * @param {{ cause?: unknown }} [options]
+   */
+  constructor(code, message, options) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+// On the prototype, as for the errors of JavaScript: an own `name` would be printed a second time.
+Object.defineProperty(LlamaError.prototype, "name", { value: "LlamaError", writable: true, configurable: true });
+
+/**
+ * Remembers where a call was made. The frames are only turned into text when a failure needs them.
+ *
+ * @param {Function} calledFunction the first frame is the one that called this function
+ * @returns {{ stack?: string }}
+ */
+function callSite(calledFunction) {
+  const site = {};
+  Error.captureStackTrace(site, calledFunction);
+  return site;
+}
+
+/**
+ * @param {{ code: string, message: string }} event a failure that arrived long after its call had returned
+ * @param {{ stack?: string }} site of that call
+ */
+function errorFromEvent({ code, message }, site) {
+  const error = new LlamaError(/** @type {import("../index").ErrorCode} */ (code), message);
+  const frames = site.stack?.slice(site.stack.indexOf("\n")) ?? "";
+  error.stack = `${error.name}: ${message}${frames}`;
+  return error;
+}
+
+/**
+ * Runs a call into the addon; its failures come out as a `LlamaError`. What a getter in the caller's own options throws on
+ * the way stays as it is.
+ *
+ * @template T
+ * @param {() => T} call
+ * @returns {T}
+ */
+function callNative(call) {
+  try {
+    return call();
+  } catch (thrown) {
+    const { code = "", message = "" } = /** @type {{ code?: any, message?: string }} */ (thrown ?? {});
+    if (OWN_CODE.test(code)) throw new LlamaError(code, message);
+    if (NODE_API_STATUS.test(code)) throw new LlamaError("INTERNAL", `the addon failed: ${message}`, { cause: thrown });
+    throw thrown;
+  }
+}
+
+module.exports = { LlamaError, callSite, errorFromEvent, callNative };

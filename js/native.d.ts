@@ -1,0 +1,25 @@
+/**
+ * The native class as the addon exports it. Made from src/ by `npm run generate`; the public types are in index.d.ts.
+ */
+
+/** The native part of the class that `js/llama-worker.js` extends. */
+export declare class LlamaWorker {
+  /** `onEvents` gets arrays of events, in order; `nativeDirectory` is the folder with the libraries beside the addon. */
+  constructor(onEvents: (events: object[]) => void, nativeDirectory: string)
+  /** Loads the compute backends. */
+  init(options?: object): number
+  /** Loads a model. */
+  loadModel(options: object): number
+  /** Creates the context, in place of the one before. */
+  createContext(options?: object): number
+  /** Generates from a prompt or messages. */
+  generate(input: string | object[], options?: object): number
+  /** Aborts one request, or every generation. Returns whether there was anything to abort. */
+  abort(id?: number | undefined | null): boolean
+  /** Aborts everything and frees everything. */
+  cleanup(): number
+  /** Ends every engine thread of the process and waits for them, at most two seconds. For a process that is about to exit. */
+  static stopAll(): void
+  /** Handles a message of the contract. Returns the id of the step it began, or 0 when it was answered at once. */
+  handleMessage(message: unknown): number
+}

@@ -1,0 +1,86 @@
+/**
+ * Carries the messages of the contract: takes them in from a port of any of the three kinds, lets them out to the port and
+ * to `onMessage`.
+ *
+ * Reads no message: what they mean, and every answer but the greeting, is the addon's.
+ */
+
+"use strict";
+
+const { invalidOption } = require("./options");
+
+/** The first message on every port; part of the contract, word for word. */
+const READY = "LlamaWorker inicializado e pronto para receber comandos";
+
+/** @param {any} port */
+function checkPort(port) {
+  const listens = typeof port?.addEventListener === "function" || typeof port?.on === "function";
+  if (listens && typeof port.postMessage === "function") return;
+  throw invalidOption("port", port, "a MessagePort (something with `postMessage`, and `addEventListener` or `on`)");
+}
+
+/**
+ * Web and worker_threads ports have `addEventListener` and hand out events; worker_threads' own `on` would hand out the bare
+ * value. Electron's MessagePortMain has only `on`, and hands out events as well.
+ *
+ * @param {any} port
+ * @param {{ onMessage: (message: unknown) => void, onClose: () => void }} listeners
+ */
+function attachPort(port, { onMessage, onClose }) {
+  const listen = (typeof port.addEventListener === "function" ? port.addEventListener : port.on).bind(port);
+  listen("message", (/** @type {{ data: unknown }} */ event) => onMessage(event.data));
+  listen("close", () => onClose());
+  port.start?.();
+  port.postMessage(READY);
+}
+
+/** Where outbound messages go. Holds the worker weakly: the addon holds the outlet, and must not keep the worker alive. */
+class Outlet {
+  /** @type {any} */
+  #port;
+  /** @type {WeakRef<{ onMessage?: ((message: any) => void) | null }> | undefined} */
+  #worker;
+
+  /**
+   * @param {{ onMessage?: ((message: any) => void) | null }} worker
+   * @param {any} port
+   */
+  open(worker, port) {
+    this.#worker = new WeakRef(worker);
+    this.#port = port;
+  }
+
+  /** @param {unknown} message */
+  deliver(message) {
+    throwLater(() => this.#port?.postMessage(message));
+    throwLater(() => this.#worker?.deref()?.onMessage?.(message));
+  }
+
+  closePort() {
+    const port = this.forgetPort();
+    port?.close?.();
+  }
+
+  forgetPort() {
+    const port = this.#port;
+    this.#port = undefined;
+    return port;
+  }
+}
+
+/**
+ * A listener's failure is its owner's, an uncaught exception; but it must not keep back the events behind this message.
+ *
+ * @param {() => void} deliver
+ */
+function throwLater(deliver) {
+  try {
+    deliver();
+  } catch (thrown) {
+    process.nextTick(() => {
+      throw thrown;
+    });
+  }
+}
+
+module.exports = { Outlet, attachPort, checkPort };

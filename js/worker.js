@@ -1,0 +1,110 @@
+/**
+ * The script of a worker process or thread that speaks the message contract:
+ * `utilityProcess.fork(require.resolve("llama-worker/worker"))`, `new Worker(…)` or `child_process.fork(…)`.
+ *
+ * Finds the port and ends in good order; exports nothing. The port is, in this order:
+ *  - in a thread, `workerData.port` when that is a MessagePort, else the thread's own `parentPort`;
+ *  - in Electron's utility process, the first port that a message from the parent brings along;
+ *  - in a forked child process, the process's own channel.
+ */
+
+"use strict";
+
+const { MessagePort, isMainThread, parentPort, workerData } = require("node:worker_threads");
+const { LlamaWorker } = require("./llama-worker");
+
+/** How long a Ctrl-C may wait for the engine; a decode in progress ends long before. */
+const LONGEST_CLEANUP_MS = 3000;
+
+/** @param {any} port */
+function serve(port) {
+  try {
+    endInGoodOrder(new LlamaWorker(port));
+  } catch (error) {
+    reportNoWorker(port, error);
+  }
+}
+
+/** @param {LlamaWorker} worker */
+function endInGoodOrder(worker) {
+  process.once("exit", () => void worker.cleanup());
+  // A thread gets no signals; its process decides about them.
+  if (isMainThread) process.once("SIGINT", () => stopProcess(worker));
+}
+
+/** @param {LlamaWorker} worker */
+function stopProcess(worker) {
+  const exit = () => process.exit(0);
+  setTimeout(exit, LONGEST_CLEANUP_MS);
+  worker.cleanup().then(exit, exit);
+}
+
+/**
+ * There is no worker to say it, so the one answer the contract has for this is given here.
+ *
+ * @param {any} port
+ * @param {any} error
+ */
+function reportNoWorker(port, { code, message }) {
+  port.postMessage({ type: "error", error: "Falha ao inicializar llama.cpp", details: message, code });
+  process.stderr.write(`llama-worker: ${message}\n`);
+  process.exitCode = 1;
+  port.close?.();
+}
+
+/** @param {any} parent Electron's `process.parentPort` */
+function serveFirstPort(parent) {
+  const take = (/** @type {{ ports?: any[] }} */ { ports }) => {
+    if (!ports?.[0]) return;
+    parent.removeListener("message", take);
+    serve(ports[0]);
+  };
+  parent.on("message", take);
+}
+
+/** The channel of a forked process, as a port. Closing waits for what is still being written. */
+function processChannel() {
+  let unsent = 0;
+  let closing = false;
+  const disconnectWhenSent = () => {
+    if (closing && unsent === 0 && process.connected) process.disconnect();
+  };
+  const sent = () => {
+    unsent -= 1;
+    disconnectWhenSent();
+  };
+  return {
+    /**
+     * @param {string} type
+     * @param {(event?: { data: unknown }) => void} listener
+     */
+    on(type, listener) {
+      if (type === "message") process.on("message", (data) => listener({ data }));
+      else process.once("disconnect", () => listener());
+    },
+    /** @param {any} message */
+    postMessage(message) {
+      if (!process.connected) return;
+      unsent += 1;
+      // With a callback a vanished parent is no uncaught exception; the channel's end is noticed by `disconnect`.
+      process.send?.(message, undefined, undefined, sent);
+    },
+    close() {
+      closing = true;
+      disconnectWhenSent();
+    },
+  };
+}
+
+function main() {
+  const electronParent = /** @type {any} */ (process).parentPort;
+  if (!isMainThread) return serve(workerData?.port instanceof MessagePort ? workerData.port : parentPort);
+  if (electronParent) return serveFirstPort(electronParent);
+  if (process.send) return serve(processChannel());
+  process.stderr.write(
+    "llama-worker: this script has no port to serve, start it with utilityProcess.fork, new Worker or child_process.fork\n",
+  );
+  process.exitCode = 1;
+}
+
+main();

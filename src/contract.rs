@@ -13,7 +13,7 @@
 //! Not promised: that a chunk is one token, or that `completion_done` follows an error or an abort. Nothing is answered twice.
 
 use llama_worker_engine::error::Error;
-use llama_worker_engine::worker::{ContextInfo, Event, GenerationResult, InitInfo, ModelInfo};
+use llama_worker_engine::worker::{ContextInfo, Event, GenerationResult, InitInfo, ModelInfo, Standing};
 use serde::Serialize;
 
 use crate::answer::{ModelAnswer, stop_reason_name};
@@ -80,6 +80,7 @@ pub(crate) struct Stats {
 pub(crate) enum RequestId {
     Text(String),
     Number(f64),
+    Boolean(bool),
 }
 
 /// The language of `info` and `error` texts.
@@ -145,6 +146,15 @@ impl Phrase {
     }
 }
 
+/// What an inbound message asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StepKind {
+    Init,
+    Load,
+    Context,
+    Generation,
+}
+
 /// An inbound message under way, to which answers belong.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
@@ -181,13 +191,30 @@ impl Step {
         })
     }
 
-    /// `phrase` says what was refused, `details` why.
-    pub(crate) fn refused(&self, phrase: &Phrase, details: String, code: &'static str) -> Outbound {
-        self.message(Body::Error {
-            error: phrase.text(self.locale),
-            details: Some(details),
-            code,
-        })
+    /// The answer to a message that cannot be understood. What has to come first (`standing`) is said before what is wrong with it.
+    pub(crate) fn refusal(&self, kind: StepKind, standing: Standing, reason: &str, code: &'static str) -> [Option<Outbound>; 2] {
+        let refused = |phrase: &Phrase| {
+            let error = phrase.text(self.locale);
+            Some(self.message(Body::Error {
+                error,
+                details: Some(reason.to_owned()),
+                code,
+            }))
+        };
+        match (kind, standing) {
+            (StepKind::Init, _) => [Some(self.info(&Phrase::Initializing)), refused(&Phrase::InitFailed)],
+            (StepKind::Load, Standing::New) => [Some(self.plain_error(&Phrase::NotInitialized, Error::NotInitialized.code())), None],
+            (StepKind::Load, _) => [refused(&Phrase::LoadFailed), None],
+            (StepKind::Context, Standing::New | Standing::Initialized) => {
+                [Some(self.plain_error(&Phrase::ModelNotLoaded, Error::ModelNotLoaded.code())), None]
+            }
+            (StepKind::Context, _) => [Some(self.info(&Phrase::CreatingContext)), refused(&Phrase::ContextFailed)],
+            (StepKind::Generation, Standing::ContextCreated) => [Some(self.info(&Phrase::Generating)), refused(&Phrase::GenerationFailed)],
+            (StepKind::Generation, _) => {
+                let missing = self.failure(&Phrase::GenerationFailed, &Error::ContextNotCreated);
+                [Some(self.info(&Phrase::Generating)), Some(missing)]
+            }
+        }
     }
 
     /// An error that needs no further reason.

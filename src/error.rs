@@ -11,6 +11,9 @@ pub struct Code(&'static str);
 pub(crate) type Refusal = napi::Error<Code>;
 
 impl Code {
+    /// By this name napi knows that a JavaScript exception is under way and leaves it as it is.
+    pub(crate) const PENDING_EXCEPTION: Self = Self("PendingException");
+
     /// The name under which callers know it.
     pub(crate) fn name(self) -> &'static str {
         self.0
@@ -26,8 +29,7 @@ impl AsRef<str> for Code {
 impl From<Status> for Code {
     fn from(status: Status) -> Self {
         match status {
-            // By this name napi knows that a JavaScript exception is under way and leaves it as it is.
-            Status::PendingException => Self("PendingException"),
+            Status::PendingException => Self::PENDING_EXCEPTION,
             _ => Self("INTERNAL"),
         }
     }

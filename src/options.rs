@@ -42,7 +42,7 @@ impl<'env> Fields<'env> {
     }
 
     /// A property as it is.
-    fn read(&self, name: &str) -> Result<Any<'env>> {
+    pub(crate) fn read(&self, name: &str) -> Result<Any<'env>> {
         let Some(object) = &self.0 else { return Ok(Any::E(())) };
         Ok(object.get::<Any<'env>>(name).map_err(boundary)?.unwrap_or(Any::E(())))
     }
@@ -152,6 +152,8 @@ pub(crate) fn model(path: Option<Any<'_>>, fields: &Fields<'_>) -> Result<ModelP
     Ok(ModelParams {
         path,
         gpu_layers,
+        // What `init` chose; the engine knows.
+        devices: None,
         use_mmap,
         use_mlock: fields.boolean("useMlock")?.unwrap_or(false),
     })

@@ -7,12 +7,10 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
-use llama_worker_engine::worker::{
-    ContextOptions, CreateContext, Event, GenerationOptions, GenerationRequest, Input, LoadModel, ModelParams, Reply,
-};
+use llama_worker_engine::worker::{CreateContext, Event, GenerationRequest, Input, LoadModel, ModelDefaults, ModelParams, Reply, Standing};
 
-use crate::contract::{Body, Locale, Outbound, Phrase, RequestId, Step};
-use crate::error::Refusal;
+use crate::contract::{Body, Locale, Outbound, Phrase, RequestId, Step, StepKind};
+use crate::error::{Code, Refusal};
 use crate::options::{self, Any, Fields};
 use crate::stream::Outgoing;
 use crate::worker::LlamaWorker;
@@ -23,29 +21,11 @@ type Result<Value> = std::result::Result<Value, Refusal>;
 #[derive(Default)]
 pub(crate) struct Conversation {
     locale: Cell<Locale>,
-    /// Given at `load_model`, used by the next contexts.
-    context_size: Cell<Option<u32>>,
-    batch_size: Cell<Option<u32>>,
-    ignores_memory: Cell<bool>,
-    /// Given at `load_model`, used by generations.
-    seed: Cell<Option<u32>>,
 }
 
 impl Conversation {
     pub(crate) fn locale(&self) -> Locale {
         self.locale.get()
-    }
-
-    fn context_options(&self, mut options: ContextOptions) -> ContextOptions {
-        options.context_size = options.context_size.or(self.context_size.get());
-        options.batch_size = options.batch_size.or(self.batch_size.get());
-        options.ignores_memory |= self.ignores_memory.get();
-        options
-    }
-
-    fn generation_options(&self, mut options: GenerationOptions) -> GenerationOptions {
-        options.sampling.seed = options.sampling.seed.or(self.seed.get());
-        options
     }
 }
 
@@ -60,89 +40,71 @@ impl LlamaWorker {
             locale: self.conversation.locale(),
         };
         match message.get("type")? {
-            Some(Any::C(name)) if name == "init" => self.on_init(step, &message),
-            Some(Any::C(name)) if name == "load_model" => self.on_load(step, &message),
-            Some(Any::C(name)) if name == "create_context" => self.on_create_context(step, &message),
-            Some(Any::C(name)) if name == "generate_completion" => self.on_generate(step, &message, prompt),
-            Some(Any::C(name)) if name == "generate_chat_completion" => self.on_generate(step, &message, chat),
+            Some(Any::C(name)) if name == "init" => self.on_init(step, &message)?,
+            Some(Any::C(name)) if name == "load_model" => self.on_load(step, &message)?,
+            Some(Any::C(name)) if name == "create_context" => self.on_create_context(step, &message)?,
+            Some(Any::C(name)) if name == "generate_completion" => self.on_generate(step, &message, prompt)?,
+            Some(Any::C(name)) if name == "generate_chat_completion" => self.on_generate(step, &message, chat)?,
             Some(Any::C(name)) if name == "abort" => {
-                self.outbox.abort(
-                    None,
-                    Some(Outgoing::Message {
-                        message: step.info(&Phrase::Aborted),
-                    }),
-                );
+                self.outbox.abort(None, Some(sent(step.info(&Phrase::Aborted))));
                 return Ok(0);
             }
-            other => {
-                let name = type_text(other);
-                self.outbox.push(Outgoing::Message {
-                    message: step.plain_error(&Phrase::UnknownType(name), "UNKNOWN_MESSAGE_TYPE"),
-                });
+            _ => {
+                let phrase = Phrase::UnknownType(type_text(message.read("type")?));
+                self.outbox.push(sent(step.plain_error(&phrase, "UNKNOWN_MESSAGE_TYPE")));
                 return Ok(0);
             }
         }
         Ok(id)
     }
 
-    fn on_init(&self, mut step: Step, message: &Fields<'_>) {
+    fn on_init(&self, mut step: Step, message: &Fields<'_>) -> Result<()> {
         let options = nested(message).and_then(|fields| {
             self.conversation.locale.set(locale(&fields)?);
             options::init(&fields)
         });
         step.locale = self.conversation.locale();
         match options {
-            Ok(options) => {
-                let reply = self.step_reply(step, Step::on_init);
-                self.handle.init(self.init_command(options, reply));
-            }
-            Err(refusal) => self.refuse(step, Some(Phrase::Initializing), Phrase::InitFailed, refusal),
+            Ok(options) => self.handle.init(self.init_command(options, self.step_reply(step, Step::on_init))),
+            Err(refusal) => self.refuse(step, StepKind::Init, refusal)?,
         }
+        Ok(())
     }
 
-    fn on_load(&self, step: Step, message: &Fields<'_>) {
-        match self.load_params(message) {
-            Ok((params, path)) => {
-                let abort = self.handle.abort_flag();
-                self.outbox.begin(step.id, &abort, false);
-                let reply = self.step_reply(step, move |step, event| step.on_load(&path, event));
-                self.handle.load_model(LoadModel { params, abort, reply });
-            }
-            Err(refusal) => self.refuse(step, None, Phrase::LoadFailed, refusal),
-        }
-    }
-
-    /// Also remembers what the message says of later contexts and generations.
-    fn load_params(&self, message: &Fields<'_>) -> Result<(ModelParams, String)> {
-        let fields = nested(message)?;
-        // The older form has the path beside the options.
-        let path = fields.get("modelPath")?.or(message.get("modelPath")?);
-        let params = options::model(path, &fields)?;
-        let context = options::context(&fields)?;
-        self.conversation.seed.set(options::seed(&fields)?);
-        self.conversation.context_size.set(context.context_size);
-        self.conversation.batch_size.set(context.batch_size);
-        self.conversation.ignores_memory.set(context.ignores_memory);
+    fn on_load(&self, step: Step, message: &Fields<'_>) -> Result<()> {
+        let (params, defaults) = match load_options(message) {
+            Ok(options) => options,
+            Err(refusal) => return self.refuse(step, StepKind::Load, refusal),
+        };
+        let abort = self.handle.abort_flag();
+        self.outbox.begin(step.id, &abort, false);
         let path = params.path.display().to_string();
-        Ok((params, path))
+        let reply = self.step_reply(step, move |step, event| step.on_load(&path, event));
+        self.handle.load_model(LoadModel {
+            params,
+            defaults,
+            abort,
+            reply,
+        });
+        Ok(())
     }
 
-    fn on_create_context(&self, step: Step, message: &Fields<'_>) {
+    fn on_create_context(&self, step: Step, message: &Fields<'_>) -> Result<()> {
         match nested(message).and_then(|fields| options::context(&fields)) {
             Ok(options) => {
-                let options = self.conversation.context_options(options);
                 let reply = self.step_reply(step, Step::on_context);
                 self.handle.create_context(CreateContext { options, reply });
             }
-            Err(refusal) => self.refuse(step, Some(Phrase::CreatingContext), Phrase::ContextFailed, refusal),
+            Err(refusal) => self.refuse(step, StepKind::Context, refusal)?,
         }
+        Ok(())
     }
 
-    fn on_generate(&self, step: Step, message: &Fields<'_>, read_input: fn(&Fields<'_>) -> Result<Input>) {
+    fn on_generate(&self, step: Step, message: &Fields<'_>, read_input: fn(&Fields<'_>) -> Result<Input>) -> Result<()> {
         let parsed = read_input(message).and_then(|input| Ok((input, options::generation(&nested(message)?)?)));
         let (input, options) = match parsed {
-            Ok((input, options)) => (input, self.conversation.generation_options(options)),
-            Err(refusal) => return self.refuse(step, Some(Phrase::Generating), Phrase::GenerationFailed, refusal),
+            Ok(parsed) => parsed,
+            Err(refusal) => return self.refuse(step, StepKind::Generation, refusal),
         };
         let abort = self.handle.abort_flag();
         self.outbox.begin(step.id, &abort, true);
@@ -164,6 +126,7 @@ impl LlamaWorker {
             accepted_at: Instant::now(),
             reply,
         });
+        Ok(())
     }
 
     /// A reply whose events become the messages that `answers` makes of them.
@@ -183,18 +146,22 @@ impl LlamaWorker {
         })
     }
 
-    /// Answers a step whose message cannot be understood, in its turn.
-    fn refuse(&self, step: Step, opening: Option<Phrase>, failure: Phrase, refusal: Refusal) {
+    /// Answers a step whose message cannot be understood, in its turn. An exception that JavaScript threw while its message was read is not
+    /// answered but thrown.
+    fn refuse(&self, step: Step, kind: StepKind, refusal: Refusal) -> Result<()> {
+        if refusal.status == Code::PENDING_EXCEPTION {
+            return Err(refusal);
+        }
         let outbox = Arc::clone(&self.outbox);
         let (code, reason) = (refusal.status.name(), refusal.reason.clone());
         self.handle.barrier(Reply::new(move |event| {
-            if !matches!(event, Event::Ended(_)) {
-                return;
+            if let Event::Ended(standing) = event {
+                let standing = standing.unwrap_or(Standing::New);
+                let [first, second] = step.refusal(kind, standing, &reason, code);
+                outbox.end(step.id, |_| [first.map(sent), second.map(sent), Some(done(&step))]);
             }
-            let opening = opening.as_ref().map(|phrase| sent(step.info(phrase)));
-            let error = step.refused(&failure, reason.clone(), code);
-            outbox.end(step.id, |_| [opening, Some(sent(error)), Some(done(&step))]);
         }));
+        Ok(())
     }
 }
 
@@ -210,6 +177,7 @@ fn request_id(message: &Fields<'_>) -> Result<Option<RequestId>> {
     Ok(match message.get("requestId")? {
         Some(Any::C(text)) => Some(RequestId::Text(text)),
         Some(Any::B(number)) => Some(RequestId::Number(number)),
+        Some(Any::A(boolean)) => Some(RequestId::Boolean(boolean)),
         _ => None,
     })
 }
@@ -217,6 +185,22 @@ fn request_id(message: &Fields<'_>) -> Result<Option<RequestId>> {
 /// The options of a message; none when there are none.
 fn nested<'env>(message: &Fields<'env>) -> Result<Fields<'env>> {
     Fields::of("options", message.get("options")?.unwrap_or(Any::E(())))
+}
+
+/// How to load, and what then holds for contexts and generations.
+fn load_options(message: &Fields<'_>) -> Result<(ModelParams, ModelDefaults)> {
+    let fields = nested(message)?;
+    // The older form has the path beside the options.
+    let path = fields.get("modelPath")?.or(message.get("modelPath")?);
+    let params = options::model(path, &fields)?;
+    let context = options::context(&fields)?;
+    let defaults = ModelDefaults {
+        context_size: context.context_size,
+        batch_size: context.batch_size,
+        seed: options::seed(&fields)?,
+        ignores_memory: context.ignores_memory,
+    };
+    Ok((params, defaults))
 }
 
 fn locale(fields: &Fields<'_>) -> Result<Locale> {
@@ -240,12 +224,13 @@ fn chat(message: &Fields<'_>) -> Result<Input> {
 }
 
 /// A message's type as JavaScript would print it.
-fn type_text(value: Option<Any<'_>>) -> String {
+fn type_text(value: Any<'_>) -> String {
     match value {
-        None => "undefined".into(),
-        Some(Any::C(name)) => name,
-        Some(Any::B(number)) => number.to_string(),
-        Some(Any::A(boolean)) => boolean.to_string(),
-        Some(_) => "[object Object]".into(),
+        Any::A(boolean) => boolean.to_string(),
+        Any::B(number) => number.to_string(),
+        Any::C(name) => name,
+        Any::D(_) => "null".into(),
+        Any::E(()) => "undefined".into(),
+        Any::F(_) | Any::G(_) => "[object Object]".into(),
     }
 }

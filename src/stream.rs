@@ -29,7 +29,13 @@ pub(crate) enum Outgoing {
         value: Option<Answer>,
     },
     /// A request's failure; nothing follows for it.
-    Error { id: u32, code: &'static str, message: String },
+    Error {
+        id: u32,
+        code: &'static str,
+        message: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<String>,
+    },
     /// A message of the contract.
     Message { message: Outbound },
 }
@@ -109,10 +115,11 @@ impl Outbox {
         });
     }
 
-    /// Aborts the request `id`, or every generation. Tells JavaScript `note` if there was something to abort, and returns whether.
+    /// Aborts the request `id`, or every generation, unless that was done before. Tells JavaScript `note` if there was something to abort, and returns whether.
     pub(crate) fn abort(&self, id: Option<u32>, note: Option<Outgoing>) -> bool {
         self.with(|state| {
-            let wanted = |active: &&Active| id.map_or(active.is_generation, |id| active.id == id);
+            let is_meant = |active: &Active| id.map_or(active.is_generation, |id| active.id == id);
+            let wanted = |active: &&Active| is_meant(active) && !active.flag.is_set();
             let flags: Vec<AbortFlag> = state.active.iter().filter(wanted).map(|active| active.flag.clone()).collect();
             flags.iter().for_each(AbortFlag::set);
             if let Some(note) = note.filter(|_| !flags.is_empty()) {

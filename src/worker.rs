@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use llama_worker_engine::error::Error;
 use llama_worker_engine::worker::{
-    ContextInfo, CreateContext, Event, GenerationRequest, GenerationResult, Init, InitInfo, LoadModel, ModelInfo, Reply, WorkerHandle,
+    ContextInfo, CreateContext, Event, GenerationRequest, GenerationResult, Init, InitInfo, LoadModel, ModelDefaults, ModelInfo, Reply,
+    WorkerHandle,
 };
 use napi::bindgen_prelude::ObjectFinalize;
 use napi::{CleanupEnvHook, Env};
@@ -79,7 +80,13 @@ impl LlamaWorker {
         let abort = self.handle.abort_flag();
         self.outbox.begin(id, &abort, false);
         let reply = self.reply(id, |info: &ModelInfo| Some(Answer::Model(info.into())));
-        self.handle.load_model(LoadModel { params, abort, reply });
+        let defaults = ModelDefaults::default();
+        self.handle.load_model(LoadModel {
+            params,
+            defaults,
+            abort,
+            reply,
+        });
         Ok(id)
     }
 
@@ -193,6 +200,7 @@ impl LlamaWorker {
                         id,
                         code: error.code(),
                         message: error.to_string(),
+                        cause: error.cause(),
                     })]
                 });
             }

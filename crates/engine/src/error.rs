@@ -55,7 +55,7 @@ pub enum Error {
     #[error("the chat template failed: {reason}")]
     TemplateFailed { reason: String },
     /// The conversation does not fit into the context.
-    #[error("the prompt has {prompt_tokens} tokens, but the context holds {context_size} and one must stay free for the answer")]
+    #[error("the prompt has {prompt_tokens} tokens or more, but the context holds {context_size} and one must stay free for the answer")]
     PromptTooLong { prompt_tokens: usize, context_size: usize },
     /// llama.cpp failed while evaluating.
     #[error("evaluation failed: {reason}")]
@@ -72,6 +72,20 @@ pub enum Error {
 }
 
 impl Error {
+    /// What lies beneath, in the words of the operating system or of llama.cpp, where there is more to know.
+    #[must_use]
+    pub fn cause(&self) -> Option<String> {
+        match self {
+            Self::ModelUnreadable { source, .. } => Some(source.to_string()),
+            Self::ModelInvalid { reason, .. }
+            | Self::ModelLoadFailed { reason, .. }
+            | Self::ContextCreationFailed { reason }
+            | Self::TemplateFailed { reason }
+            | Self::DecodeFailed { reason } => Some(reason.clone()),
+            _ => None,
+        }
+    }
+
     /// The stable code of this error.
     #[must_use]
     pub fn code(&self) -> &'static str {

@@ -20,7 +20,7 @@ fn every_room_uses_only_the_rooms_it_is_given() {
     let mut broken = Vec::new();
     for (room, allowed) in ARROWS {
         for file in rust_files(&source().join(room)) {
-            for used in rooms_named_in(&fs::read_to_string(&file).unwrap()) {
+            for used in rooms_named_in(&fs::read_to_string(&file).unwrap(), "crate::") {
                 if used != room && used != "error" && !allowed.contains(&used.as_str()) {
                     broken.push(format!("{} uses `{used}`, `{room}` may use {allowed:?}", file.display()));
                 }
@@ -28,6 +28,32 @@ fn every_room_uses_only_the_rooms_it_is_given() {
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn the_addon_uses_the_worker_and_plain_data_only() {
+    const ALLOWED: [&str; 4] = ["worker", "chat", "sampling", "error"];
+    for file in rust_files(&addon()) {
+        for used in rooms_named_in(&fs::read_to_string(&file).unwrap(), "llama_worker_engine::") {
+            assert!(
+                ALLOWED.contains(&used.as_str()),
+                "{} uses `{used}`, the addon may use {ALLOWED:?}",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn no_path_climbs_out_of_a_room_unseen() {
+    for file in rust_files(&source()) {
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(
+            !text.contains("super::super::"),
+            "{} climbs by `super::super::`, name the room by `crate::`",
+            file.display()
+        );
+    }
 }
 
 #[test]
@@ -54,7 +80,7 @@ fn only_the_room_llama_names_llama_cpp_or_is_unsafe() {
 
 #[test]
 fn only_the_addon_names_napi() {
-    let addon = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src");
+    let addon = addon();
     for file in rust_files(&source()) {
         assert!(
             !fs::read_to_string(&file).unwrap().contains("napi"),
@@ -84,6 +110,10 @@ fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
+fn addon() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src")
+}
+
 fn rust_files(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
@@ -97,9 +127,9 @@ fn rust_files(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Every room named as `crate::room`.
-fn rooms_named_in(text: &str) -> Vec<String> {
-    let after = text.split("crate::").skip(1);
+/// Every room named behind `prefix`.
+fn rooms_named_in(text: &str, prefix: &str) -> Vec<String> {
+    let after = text.split(prefix).skip(1);
     after
         .map(|rest| {
             rest.chars()

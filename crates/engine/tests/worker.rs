@@ -3,13 +3,16 @@
 mod support;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use llama_worker_engine::chat::{Message, Role};
 use llama_worker_engine::error::Error;
 use llama_worker_engine::sampling::SamplingOptions;
-use llama_worker_engine::worker::{ContextOptions, Event, GenerationOptions, Input, KvCacheType, StopReason};
-use support::{Events, Worker, model_path};
+use llama_worker_engine::worker::{
+    ContextOptions, CreateContext, Event, FlashAttention, GenerationOptions, GenerationRequest, Input, KvCacheType, LoadModel,
+    ModelDefaults, ModelParams, Reply, StopReason,
+};
+use support::{Events, TemporaryFolder, Worker, model_path, model_with};
 
 fn messages(list: &[(Role, &str)]) -> Input {
     Input::Messages(list.iter().map(|(role, content)| Message::new(*role, *content)).collect())
@@ -17,6 +20,13 @@ fn messages(list: &[(Role, &str)]) -> Input {
 
 fn long_prompt() -> String {
     "The quick brown fox jumps over the lazy dog. ".repeat(75)
+}
+
+fn one_token() -> GenerationOptions {
+    GenerationOptions {
+        max_tokens: Some(1),
+        ..Default::default()
+    }
 }
 
 fn story() -> Input {
@@ -145,10 +155,18 @@ fn abort_ends_a_generation_and_leaves_the_conversation_as_it_was() {
 }
 
 #[test]
-fn abort_ends_a_prompt_under_evaluation() {
+fn abort_ends_a_prompt_in_the_middle_of_its_one_evaluation() {
     let worker = Worker::ready();
+    worker
+        .create_context(ContextOptions {
+            batch_size: Some(2048),
+            ..Default::default()
+        })
+        .unwrap();
     let (events, abort) = worker.start(Input::Prompt(long_prompt()), GenerationOptions::default());
     assert!(matches!(events.next(), Event::Started));
+    // Long enough for the evaluation to have begun, and far less than it takes.
+    std::thread::sleep(Duration::from_millis(15));
     abort.set();
     let (text, result) = events.end();
     let result = result.unwrap();
@@ -156,7 +174,26 @@ fn abort_ends_a_prompt_under_evaluation() {
         (text.as_str(), result.stop_reason, result.usage.completion_tokens),
         ("", StopReason::Abort, 0)
     );
-    assert!(worker.prompt("What is the capital of France?").text.contains("Paris"));
+    let again = worker.generate(Input::Prompt(long_prompt()), one_token());
+    assert!(
+        again.usage.cached_tokens < 16,
+        "an evaluation that was cut short left {} tokens",
+        again.usage.cached_tokens
+    );
+    assert!(again.usage.prompt_tokens > 1500);
+}
+
+#[test]
+fn an_aborted_request_need_not_wait_for_the_one_before_it() {
+    let worker = Worker::ready();
+    let (running, abort_running) = worker.start(story(), GenerationOptions::default());
+    while !matches!(running.next(), Event::Text(_)) {}
+    let (waiting, abort_waiting) = worker.start(story(), GenerationOptions::default());
+    abort_waiting.set();
+    assert_eq!(waiting.end().1.unwrap().stop_reason, StopReason::Abort);
+    let has_ended = running.0.try_iter().any(|event| matches!(event, Event::Ended(_)));
+    assert!(!has_ended, "the aborted request ended only after the one before it");
+    abort_running.set();
 }
 
 #[test]
@@ -246,31 +283,165 @@ fn commands_out_of_order_are_refused_and_change_nothing() {
 #[test]
 fn bad_files_are_refused_and_the_loaded_model_stays() {
     let worker = Worker::ready();
-    let directory = std::env::temp_dir().join(format!("llama-worker-test-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).unwrap();
+    worker.prompt("My name is Ana.");
+    let folder = TemporaryFolder::new("files");
     let whole = std::fs::read(model_path()).unwrap();
-    let write = |name: &str, bytes: &[u8]| {
-        let path = directory.join(name);
-        std::fs::write(&path, bytes).unwrap();
-        path
-    };
     let cases = [
-        (Path::new("/no/such/model.gguf").to_owned(), "MODEL_NOT_FOUND", true),
-        (directory.clone(), "MODEL_NOT_A_FILE", true),
-        (write("empty.gguf", b""), "MODEL_INVALID", true),
-        (write("text.gguf", b"just some text that is no model"), "MODEL_INVALID", true),
-        (write("cut.gguf", &whole[..whole.len() / 2]), "MODEL_LOAD_FAILED", false),
+        (Path::new("/no/such/model.gguf").to_owned(), "MODEL_NOT_FOUND", "does not exist"),
+        (folder.path().to_owned(), "MODEL_NOT_A_FILE", "not a file"),
+        (folder.write("empty.gguf", b""), "MODEL_INVALID", "not a GGUF"),
+        (
+            folder.write("text.gguf", b"just some text that is no model"),
+            "MODEL_INVALID",
+            "not a GGUF",
+        ),
+        (folder.write("no-metadata.gguf", &whole[..100]), "MODEL_INVALID", ""),
+        (
+            folder.write("cut.gguf", &whole[..whole.len() - 1]),
+            "MODEL_INVALID",
+            "ends inside its weights",
+        ),
+        (folder.write("twins.gguf", &with_twin_tokens(whole)), "MODEL_INVALID", "twice"),
     ];
-    for (path, code, keeps_model) in cases {
-        assert_eq!(worker.load(&path).unwrap_err().code(), code, "{}", path.display());
-        if keeps_model {
-            assert!(worker.prompt("What is the capital of France?").text.contains("Paris"));
-        }
+    for (path, code, words) in cases {
+        let error = worker.load(&path).unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+        let known = worker.prompt("What is my name?");
+        assert!(known.text.contains("Ana"), "after {}: {}", path.display(), known.text);
     }
-    std::fs::remove_dir_all(directory).unwrap();
+}
+
+/// llama.cpp ends the process on a vocabulary in which two tokens have the same text.
+fn with_twin_tokens(mut model: Vec<u8>) -> Vec<u8> {
+    let one_letter = |letter: u8| [&1_u64.to_le_bytes()[..], &[letter]].concat();
+    let position = model.windows(9).position(|window| window == one_letter(b'x')).expect("a token `x`");
+    model[position + 8] = b'y';
+    model
+}
+
+#[test]
+fn a_file_that_fails_only_while_loading_is_a_coded_error() {
+    let worker = Worker::ready();
+    let folder = TemporaryFolder::new("architecture");
+    let path = folder.write("unknown.gguf", &model_with("general.architecture", "nobody-knows-it"));
+    assert_eq!(worker.load(&path).unwrap_err().code(), "MODEL_LOAD_FAILED");
     worker.load(&model_path()).unwrap();
     worker.create_context(ContextOptions::default()).unwrap();
     assert!(worker.prompt("What is the capital of France?").text.contains("Paris"));
+}
+
+/// llama.cpp's tokenizers recursed once a character, and 7,000 of one kind in a row ended the process.
+#[test]
+fn long_rows_of_one_character_do_not_use_up_the_stack() {
+    let worker = Worker::ready();
+    let folder = TemporaryFolder::new("rows");
+    for tokenizer in ["tekken", "deepseek-v3", "gpt-4o"] {
+        worker
+            .load(&folder.write("model.gguf", &model_with("tokenizer.ggml.pre", tokenizer)))
+            .unwrap();
+        worker.create_context(ContextOptions::default()).unwrap();
+        for character in ["a", " ", "-", "漢"] {
+            let (_, result) = worker.start(Input::Prompt(character.repeat(20_000)), one_token()).0.end();
+            assert!(
+                matches!(result, Ok(_) | Err(Error::PromptTooLong { .. })),
+                "{tokenizer} {character:?}: {result:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_context_that_fails_leaves_the_old_one() {
+    let worker = Worker::ready();
+    worker.prompt("My name is Ana.");
+    let options = ContextOptions {
+        kv_cache_type: KvCacheType::Q8_0,
+        flash_attention: FlashAttention::Off,
+        ..Default::default()
+    };
+    assert!(matches!(worker.create_context(options), Err(Error::ContextCreationFailed { .. })));
+    assert!(worker.prompt("What is my name?").text.contains("Ana"));
+}
+
+#[test]
+fn a_load_that_is_aborted_before_its_turn_leaves_the_old_model() {
+    let worker = Worker::ready();
+    worker.prompt("My name is Ana.");
+    let (running, abort_running) = worker.start(story(), GenerationOptions::default());
+    while !matches!(running.next(), Event::Text(_)) {}
+    let abort_load = worker.handle.abort_flag();
+    let load = worker.start_load(&model_path(), abort_load.clone());
+    abort_load.set();
+    abort_running.set();
+    assert!(matches!(load.end().1, Err(Error::Aborted)));
+    assert!(worker.prompt("What is my name?").text.contains("Ana"));
+}
+
+#[test]
+fn a_panic_becomes_the_error_of_its_generation_and_the_conversation_stays() {
+    let worker = Worker::ready();
+    worker.prompt("My name is Ana.");
+    let (sender, ended) = std::sync::mpsc::channel();
+    let reply = Reply::new(move |event| match event {
+        Event::Text(_) => panic!("a defect"),
+        Event::Ended(result) => sender.send(result).unwrap(),
+        Event::Started | Event::Progress(_) => {}
+    });
+    let (input, options, abort) = (story(), GenerationOptions::default(), worker.handle.abort_flag());
+    worker.handle.generate(GenerationRequest {
+        input,
+        options,
+        abort,
+        accepted_at: Instant::now(),
+        reply,
+    });
+    assert!(matches!(ended.recv().unwrap(), Err(Error::Internal { .. })));
+    assert!(worker.prompt("What is my name?").text.contains("Ana"));
+}
+
+#[test]
+fn the_defaults_of_a_load_hold_for_its_contexts() {
+    let worker = Worker::unready();
+    worker.init().unwrap();
+    let defaults = ModelDefaults {
+        context_size: Some(512),
+        batch_size: Some(64),
+        ..Default::default()
+    };
+    worker.load_with(&model_path(), defaults).unwrap();
+    assert!(
+        worker
+            .load_with(Path::new("/no/such/model.gguf"), ModelDefaults::default())
+            .is_err()
+    );
+    let info = worker.create_context(ContextOptions::default()).unwrap();
+    assert_eq!((info.context_size, info.batch_size), (512, 64));
+    let info = worker
+        .create_context(ContextOptions {
+            context_size: Some(256),
+            ..Default::default()
+        })
+        .unwrap();
+    assert_eq!(info.context_size, 256);
+}
+
+#[test]
+fn an_empty_last_assistant_message_is_a_placeholder() {
+    let worker = Worker::ready();
+    let question = (Role::User, "What is the capital of France?");
+    let plain = worker.generate(messages(&[question]), GenerationOptions::default());
+    let with_placeholder = worker.generate(messages(&[question, (Role::Assistant, "")]), GenerationOptions::default());
+    assert_eq!(with_placeholder.text, plain.text);
+}
+
+#[test]
+fn characters_of_several_tokens_come_whole() {
+    let worker = Worker::ready();
+    let (events, _) = worker.start(Input::Prompt("What is the emoji for cat?".into()), GenerationOptions::default());
+    let (text, result) = events.end();
+    assert!(text.contains('🐱') && !text.contains(char::REPLACEMENT_CHARACTER), "{text}");
+    assert!(result.unwrap().usage.completion_tokens > text.chars().count() / 4);
 }
 
 #[test]
@@ -285,12 +456,31 @@ fn a_context_too_large_for_the_machine_is_refused_and_the_old_one_stays() {
 }
 
 #[test]
-fn a_load_can_be_cancelled() {
+fn a_load_can_be_cancelled_in_the_middle() {
     let worker = Worker::unready();
     worker.init().unwrap();
     let abort = worker.handle.abort_flag();
-    abort.set();
-    assert!(matches!(worker.start_load(&model_path(), abort).end().1, Err(Error::Aborted)));
+    let on_progress = abort.clone();
+    let (sender, ended) = std::sync::mpsc::channel();
+    let reply = Reply::new(move |event| match event {
+        Event::Progress(_) => on_progress.set(),
+        Event::Ended(result) => sender.send(result).unwrap(),
+        Event::Started | Event::Text(_) => {}
+    });
+    let params = ModelParams {
+        path: model_path(),
+        gpu_layers: None,
+        devices: None,
+        use_mmap: None,
+        use_mlock: false,
+    };
+    worker.handle.load_model(LoadModel {
+        params,
+        defaults: ModelDefaults::default(),
+        abort,
+        reply,
+    });
+    assert!(matches!(ended.recv().unwrap(), Err(Error::Aborted)));
     worker.load(&model_path()).unwrap();
 }
 
@@ -312,10 +502,19 @@ fn stopping_aborts_everything_and_answers_everybody() {
     let (running, _) = worker.start(story(), GenerationOptions::default());
     while !matches!(running.next(), Event::Text(_)) {}
     let (waiting, _) = worker.start(story(), GenerationOptions::default());
+    let (reply, queued) = Events::reply();
+    worker.handle.create_context(CreateContext {
+        options: ContextOptions::default(),
+        reply,
+    });
     let (reply, stopped) = Events::reply();
     worker.handle.stop(reply);
     assert_eq!(running.end().1.unwrap().stop_reason, StopReason::Abort);
     assert_eq!(waiting.end().1.unwrap().stop_reason, StopReason::Abort);
+    assert!(
+        matches!(queued.end().1, Err(Error::WorkerStopped)),
+        "nobody wants a context any more"
+    );
     stopped.end().1.unwrap();
     worker.handle.stop_and_wait(Duration::from_secs(10));
     assert!(matches!(

@@ -1,7 +1,7 @@
 //! Loads the compute backends from one folder and says what they found.
 //!
 //! One per process: llama.cpp's registry of backends is global. Never searches the executable's folder or the working directory, where
-//! anybody could have put a library.
+//! anybody could have put a library. (ggml also loads the one library that the variable `GGML_BACKEND_PATH` names, if it is set.)
 
 use std::ffi::{CStr, CString};
 use std::path::Path;
@@ -11,7 +11,7 @@ use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::{LlamaBackendDeviceType, list_llama_ggml_backend_devices};
 use llama_cpp_sys_2 as sys;
 
-use super::log;
+use super::{log, memory};
 use crate::error::{Error, Result};
 
 static STARTED: OnceLock<Backend> = OnceLock::new();
@@ -77,7 +77,12 @@ impl Backend {
     /// Every device found, the processor included.
     #[must_use]
     pub fn devices(&self) -> Vec<Device> {
-        list_llama_ggml_backend_devices().into_iter().map(Device::from).collect()
+        let mut devices: Vec<Device> = list_llama_ggml_backend_devices().into_iter().map(Device::from).collect();
+        // ggml reports all of the processor's memory as free.
+        for processor in devices.iter_mut().filter(|device| device.kind == DeviceKind::Cpu) {
+            processor.memory_free = memory::available();
+        }
+        devices
     }
 
     /// The instruction sets that the chosen CPU backend uses, for instance `AVX2`.

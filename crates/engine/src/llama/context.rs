@@ -72,8 +72,8 @@ pub enum Decoded {
 #[derive(Debug)]
 pub struct Context<'model> {
     raw: NonNull<sys::llama_context>,
-    /// Boxed: llama.cpp keeps its address.
-    watch: Box<Watch>,
+    /// On the heap: llama.cpp keeps its address. Freed after the context.
+    watch: NonNull<Watch>,
     /// After the context in every sense: the context uses it until it is freed.
     threadpool: Option<Threadpool>,
     n_vocab: usize,
@@ -85,19 +85,18 @@ pub struct Context<'model> {
 struct Watch(Cell<*const [AbortFlag]>);
 
 impl<'model> Context<'model> {
-    /// Makes a context over `model` with one sequence.
+    /// Makes a context over `model` with one sequence. What it needs should have been checked before, see [`Self::check`].
     ///
     /// # Errors
-    /// [`Error::InsufficientMemory`], or [`Error::ContextCreationFailed`] with llama.cpp's reason.
+    /// [`Error::ContextCreationFailed`] with llama.cpp's reason.
     pub fn new(model: &'model Model, params: &ContextParams) -> Result<Self> {
-        Self::check_memory(model, params)?;
         log::clear_errors();
         // SAFETY: the model is live, and stays so for as long as the context by the lifetime `'model`.
         let raw = shim::call(|error| unsafe { shim::lw_context_new(model.raw(), llama_params(params), error) });
         let raw = raw.map_err(creation_failed)?;
         let raw = NonNull::new(raw).ok_or_else(|| creation_failed(log::errors_or("llama.cpp gave no reason")))?;
         let threadpool = Threadpool::new(thread_count(params));
-        let watch = Box::new(Watch(Cell::new(empty_watch())));
+        let watch = NonNull::from(Box::leak(Box::new(Watch(Cell::new(empty_watch())))));
         let context = Self {
             raw,
             watch,
@@ -109,15 +108,17 @@ impl<'model> Context<'model> {
         Ok(context)
     }
 
-    /// Compares what a context needs with what the machine has. Linux grants any allocation and kills the process when it is used.
+    /// Refuses at once what cannot become a context. `freed`: bytes of the context that it takes the place of.
     ///
     /// # Errors
-    /// [`Error::InsufficientMemory`]. Not looked at for models on a GPU, whose memory is another.
-    pub fn check_memory(model: &Model, params: &ContextParams) -> Result<()> {
+    /// [`Error::ContextCreationFailed`] for a combination that llama.cpp does not offer. [`Error::InsufficientMemory`] when the machine
+    /// has too little: Linux grants any allocation and kills the process when it is used. Memory is not looked at for models on a GPU.
+    pub fn check(model: &Model, params: &ContextParams, freed: u64) -> Result<()> {
+        check_kv_cache_type(model, params)?;
         if params.ignores_memory || model.is_offloaded() {
             return Ok(());
         }
-        let (needed, available) = (needed_bytes(model, params), memory::available());
+        let (needed, available) = (Self::needed_bytes(model, params), memory::available().saturating_add(freed));
         if needed > available {
             return Err(Error::InsufficientMemory {
                 what: "the context",
@@ -128,9 +129,19 @@ impl<'model> Context<'model> {
         Ok(())
     }
 
+    /// Bytes that a context takes, for the most part its keys and values.
+    #[must_use]
+    pub fn needed_bytes(model: &Model, params: &ContextParams) -> u64 {
+        let (block_numbers, block_bytes) = params.kv_cache_type.block();
+        let keys_and_values = model.kv_numbers_per_token() * block_bytes / block_numbers;
+        // The attention mask of one batch, four bytes a position.
+        let mask = u64::from(params.batch_size) * 4;
+        u64::from(params.context_size).saturating_mul(keys_and_values + mask)
+    }
+
     fn attach(&self) -> Result<()> {
-        let data = std::ptr::from_ref::<Watch>(&self.watch).cast_mut().cast::<c_void>();
-        // SAFETY: the context is live; `data` is the boxed watch, and the pool is owned by `self`: both outlive the context, see `drop`.
+        let data = self.watch.as_ptr().cast::<c_void>();
+        // SAFETY: the context is live; the watch and the pool are owned by `self` and outlive the context, see `drop`.
         unsafe {
             sys::llama_set_abort_callback(self.raw(), Some(should_abort), data);
             if let Some(pool) = &self.threadpool {
@@ -172,10 +183,10 @@ impl<'model> Context<'model> {
             self.batch_size()
         );
         log::clear_errors();
-        self.watch.0.set(flags);
+        self.watch().0.set(flags);
         // SAFETY: the batch's arrays are live and filled; `flags` outlives the call, after which the watch is emptied again.
         let code = shim::call(|error| unsafe { shim::lw_decode(self.raw(), batch.raw(), error) });
-        self.watch.0.set(empty_watch());
+        self.watch().0.set(empty_watch());
         match code {
             Ok(0) => Ok(Decoded::Done),
             Ok(1) => Ok(Decoded::NoSpace),
@@ -217,6 +228,11 @@ impl<'model> Context<'model> {
         usize::try_from(last + 1).unwrap_or(0)
     }
 
+    fn watch(&self) -> &Watch {
+        // SAFETY: allocated in `new` and freed in `drop` only; never borrowed mutably.
+        unsafe { self.watch.as_ref() }
+    }
+
     fn memory(&self) -> sys::llama_memory_t {
         // SAFETY: the context is live; `attach` made sure that it has memory.
         unsafe { sys::llama_get_memory(self.raw()) }
@@ -229,8 +245,12 @@ impl<'model> Context<'model> {
 
 impl Drop for Context<'_> {
     fn drop(&mut self) {
-        // SAFETY: created by `lw_context_new` and freed once; the watch and the threadpool are fields, dropped after this.
-        unsafe { sys::llama_free(self.raw()) };
+        // SAFETY: created by `lw_context_new` and freed once. Only then may the watch go, which came from a box; the threadpool is a field and
+        // goes after this.
+        unsafe {
+            sys::llama_free(self.raw());
+            drop(Box::from_raw(self.watch.as_ptr()));
+        }
     }
 }
 
@@ -289,13 +309,33 @@ fn ggml_type(kv_cache_type: KvCacheType) -> sys::ggml_type {
     }
 }
 
-fn needed_bytes(model: &Model, params: &ContextParams) -> u64 {
-    // F32 takes twice the two bytes a number; smaller formats are counted as F16, to stay on the safe side.
-    let bytes_factor = if params.kv_cache_type == KvCacheType::F32 { 2 } else { 1 };
-    let keys_and_values = model.kv_bytes_per_token() * bytes_factor;
-    // The attention mask of one batch, four bytes a position.
-    let mask = u64::from(params.batch_size) * 4;
-    u64::from(params.context_size).saturating_mul(keys_and_values + mask)
+impl KvCacheType {
+    /// The numbers that ggml stores together, and their bytes.
+    fn block(self) -> (u64, u64) {
+        match self {
+            Self::F32 => (1, 4),
+            Self::F16 | Self::Bf16 => (1, 2),
+            Self::Q8_0 => (32, 34),
+            Self::Q5_1 => (32, 24),
+            Self::Q5_0 => (32, 22),
+            Self::Q4_1 => (32, 20),
+            Self::Q4_0 => (32, 18),
+        }
+    }
+}
+
+/// llama.cpp finds these only after the context before is gone.
+fn check_kv_cache_type(model: &Model, params: &ContextParams) -> Result<()> {
+    let (block_numbers, _) = params.kv_cache_type.block();
+    if block_numbers > 1 && params.flash_attention == FlashAttention::Off {
+        return Err(creation_failed("a quantized `kvCacheType` needs flash attention"));
+    }
+    if model.head_lengths().iter().any(|length| length % block_numbers != 0) {
+        return Err(creation_failed(format!(
+            "the model's attention heads are no multiple of {block_numbers}, which this `kvCacheType` needs"
+        )));
+    }
+    Ok(())
 }
 
 fn creation_failed(reason: impl Into<String>) -> Error {

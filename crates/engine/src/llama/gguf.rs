@@ -1,16 +1,24 @@
-//! A first look at a model file, before llama.cpp sees it: is it there, is it a file, is it a GGUF with weights?
+//! A look at a model file before llama.cpp loads it: is it there, is it a whole GGUF with weights, will llama.cpp's assertions hold?
 //!
-//! Reads the fixed header only. What is wrong further inside is llama.cpp's to report.
+//! llama.cpp ends the process on some damaged files, and finds a truncated one only while loading, when the model before it is gone.
 
+use std::collections::HashSet;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::ptr::NonNull;
 
+use llama_cpp_sys_2 as sys;
+
+use super::{log, shim};
 use crate::error::{Error, Result};
 
 const MAGIC: &[u8] = b"GGUF";
 /// Magic, version, number of tensors, number of metadata entries.
 const HEADER_BYTES: usize = 4 + 4 + 8 + 8;
+
+type Check = std::result::Result<(), String>;
 
 /// Refuses a path that cannot be a loadable model, with the reason a person needs.
 pub(super) fn check_file(path: &Path) -> Result<()> {
@@ -18,10 +26,13 @@ pub(super) fn check_file(path: &Path) -> Result<()> {
     if !metadata.is_file() {
         return Err(Error::ModelNotAFile { path: path.to_owned() });
     }
-    let mut header = [0; HEADER_BYTES];
+    let mut header = Vec::with_capacity(HEADER_BYTES);
     let file = File::open(path).map_err(|source| io_error(path, source))?;
-    let length = read_up_to(file, &mut header).map_err(|source| io_error(path, source))?;
-    check_header(&header[..length]).map_err(|reason| Error::ModelInvalid {
+    file.take(HEADER_BYTES as u64)
+        .read_to_end(&mut header)
+        .map_err(|source| io_error(path, source))?;
+    let checked = check_header(&header).and_then(|()| Gguf::open(path)?.check(metadata.len()));
+    checked.map_err(|reason| Error::ModelInvalid {
         path: path.to_owned(),
         reason,
     })
@@ -37,14 +48,7 @@ fn io_error(path: &Path, source: std::io::Error) -> Error {
     }
 }
 
-fn read_up_to(file: File, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut bytes = Vec::with_capacity(buffer.len());
-    file.take(buffer.len() as u64).read_to_end(&mut bytes)?;
-    buffer[..bytes.len()].copy_from_slice(&bytes);
-    Ok(bytes.len())
-}
-
-fn check_header(header: &[u8]) -> std::result::Result<(), String> {
+fn check_header(header: &[u8]) -> Check {
     if !header.starts_with(MAGIC) {
         return Err("it is not a GGUF file".into());
     }
@@ -55,29 +59,133 @@ fn check_header(header: &[u8]) -> std::result::Result<(), String> {
     if !(2..=3).contains(&version) {
         return Err(format!("its GGUF version is {version}, expected 2 or 3"));
     }
-    if header[8..16] == [0; 8] {
-        return Err("it holds a vocabulary only, no weights".into());
-    }
     Ok(())
+}
+
+/// A file's metadata, without its weights.
+struct Gguf(NonNull<sys::gguf_context>);
+
+impl Gguf {
+    fn open(path: &Path) -> std::result::Result<Self, String> {
+        let path = path
+            .to_str()
+            .and_then(|path| CString::new(path).ok())
+            .ok_or("its path is no valid text")?;
+        log::clear_errors();
+        // SAFETY: `path` is zero-terminated and outlives the call.
+        let raw = shim::call(|error| unsafe { shim::lw_gguf_open(path.as_ptr(), error) })?;
+        NonNull::new(raw)
+            .map(Self)
+            .ok_or_else(|| log::errors_or("its metadata cannot be read"))
+    }
+
+    fn check(&self, file_length: u64) -> Check {
+        self.check_split()?;
+        self.check_extents(file_length)?;
+        self.check_vocabulary()
+    }
+
+    /// Only the first part of a split model can be loaded, and only such a part may have no weights itself.
+    fn check_split(&self) -> Check {
+        let (part, parts) = (
+            self.u16_value(c"split.no").unwrap_or(0),
+            self.u16_value(c"split.count").unwrap_or(0),
+        );
+        if part > 0 {
+            return Err(format!("it is part {} of {parts} of a split model, load the first part", part + 1));
+        }
+        if self.n_tensors() == 0 && parts <= 1 {
+            return Err("it holds a vocabulary only, no weights".into());
+        }
+        Ok(())
+    }
+
+    fn check_extents(&self, file_length: u64) -> Check {
+        // SAFETY: the metadata is live, and the indices are those of its tensors.
+        let (data, ends) = unsafe {
+            let raw = self.0.as_ptr();
+            let end = move |id| (sys::gguf_get_tensor_offset(raw, id) as u64).checked_add(sys::gguf_get_tensor_size(raw, id) as u64);
+            (sys::gguf_get_data_offset(raw) as u64, (0..self.n_tensors()).map(end))
+        };
+        for end in ends {
+            if end.and_then(|end| end.checked_add(data)).is_none_or(|end| end > file_length) {
+                return Err(format!("it ends inside its weights, after {file_length} bytes"));
+            }
+        }
+        Ok(())
+    }
+
+    /// llama.cpp asserts that no two tokens have the same text; empty texts it names itself.
+    fn check_vocabulary(&self) -> Check {
+        let Some(key) = self.find(c"tokenizer.ggml.tokens") else {
+            return Ok(());
+        };
+        // SAFETY: `key` is a key of the live metadata; the array's type is asked for before its strings.
+        let n_tokens = unsafe {
+            let raw = self.0.as_ptr();
+            let is_text =
+                sys::gguf_get_kv_type(raw, key) == sys::GGUF_TYPE_ARRAY && sys::gguf_get_arr_type(raw, key) == sys::GGUF_TYPE_STRING;
+            if is_text {
+                sys::gguf_get_arr_n(raw, key)
+            } else {
+                return Err("its vocabulary is no list of texts".into());
+            }
+        };
+        let mut texts = HashSet::with_capacity(n_tokens);
+        for index in 0..n_tokens {
+            // SAFETY: `index` is below the array's length; its strings live as long as the metadata.
+            let text = unsafe { CStr::from_ptr(sys::gguf_get_arr_str(self.0.as_ptr(), key, index)) };
+            if !text.is_empty() && !texts.insert(text) {
+                return Err(format!("its vocabulary has the token `{}` twice", text.to_string_lossy()));
+            }
+        }
+        Ok(())
+    }
+
+    fn n_tensors(&self) -> i64 {
+        // SAFETY: the metadata is live.
+        unsafe { sys::gguf_get_n_tensors(self.0.as_ptr()) }
+    }
+
+    fn find(&self, key: &CStr) -> Option<i64> {
+        // SAFETY: the metadata is live and `key` zero-terminated.
+        let id = unsafe { sys::gguf_find_key(self.0.as_ptr(), key.as_ptr()) };
+        (id >= 0).then_some(id)
+    }
+
+    fn u16_value(&self, key: &CStr) -> Option<u16> {
+        let id = self.find(key)?;
+        // SAFETY: `id` is a key of the live metadata; the value is read as the type it has.
+        unsafe {
+            let raw = self.0.as_ptr();
+            (sys::gguf_get_kv_type(raw, id) == sys::GGUF_TYPE_UINT16).then(|| sys::gguf_get_val_u16(raw, id))
+        }
+    }
+}
+
+impl Drop for Gguf {
+    fn drop(&mut self) {
+        // SAFETY: opened by `lw_gguf_open` and freed once.
+        unsafe { sys::gguf_free(self.0.as_ptr()) };
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn header(version: u32, tensors: u64) -> Vec<u8> {
-        [MAGIC, &version.to_le_bytes(), &tensors.to_le_bytes(), &7_u64.to_le_bytes()].concat()
+    fn header(version: u32) -> Vec<u8> {
+        [MAGIC, &version.to_le_bytes(), &38_u64.to_le_bytes(), &7_u64.to_le_bytes()].concat()
     }
 
     #[test]
     fn tells_models_from_other_files() {
-        let cases: [(&[u8], &str); 6] = [
-            (&header(3, 38), ""),
-            (&header(2, 1), ""),
+        let cases: [(&[u8], &str); 5] = [
+            (&header(3), ""),
+            (&header(2), ""),
             (b"", "not a GGUF"),
             (b"PK\x03\x04 something else entirely", "not a GGUF"),
-            (&header(3, 38)[..20], "ends inside"),
-            (&header(3, 0), "vocabulary only"),
+            (&header(3)[..20], "ends inside"),
         ];
         for (bytes, expected) in cases {
             let reason = check_header(bytes).err().unwrap_or_default();
@@ -86,7 +194,7 @@ mod tests {
                 "{bytes:?}: {reason}"
             );
         }
-        assert!(check_header(&header(1, 1)).unwrap_err().contains("version is 1"));
-        assert!(check_header(&header(u32::from_be(3), 1)).unwrap_err().contains("expected 2 or 3"));
+        assert!(check_header(&header(1)).unwrap_err().contains("version is 1"));
+        assert!(check_header(&header(3_u32.swap_bytes())).unwrap_err().contains("expected 2 or 3"));
     }
 }

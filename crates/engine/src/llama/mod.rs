@@ -12,6 +12,7 @@ mod gguf;
 mod log;
 mod memory;
 mod model;
+mod runs;
 mod sampler;
 mod shim;
 mod templates;

@@ -8,7 +8,7 @@ use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::vocab::LlamaVocab;
 use llama_cpp_sys_2 as sys;
 
-use super::{AbortFlag, Backend, Token, gguf, log, shim};
+use super::{AbortFlag, Backend, Token, gguf, log, runs, shim};
 use crate::error::{Error, Result};
 
 /// How to load a model.
@@ -18,6 +18,8 @@ pub struct ModelParams {
     pub path: PathBuf,
     /// Layers to keep on the GPU; `None` = all of them, `Some(0)` = everything on the processor.
     pub gpu_layers: Option<u32>,
+    /// The devices to use, by their index in [`Backend::devices`]; `None` = llama.cpp's choice, an empty list = the processor only.
+    pub devices: Option<Vec<usize>>,
     /// Map the file into memory instead of reading it; `None` leaves the choice to llama.cpp.
     pub use_mmap: Option<bool>,
     /// Lock the weights in RAM.
@@ -71,16 +73,17 @@ impl Model {
         Self::check_file(&params.path)?;
         log::clear_errors();
         let is_wanted = abort.clone();
-        let llama_params = llama_params(params).with_progress_callback(move |progress| {
+        let llama_params = llama_params(params)?.with_progress_callback(move |progress| {
             on_progress(progress);
             !is_wanted.is_set()
         });
         let loaded = LlamaModel::load_from_file(backend.inner(), &params.path, &llama_params);
         let inner = loaded.map_err(|error| load_error(&params.path, abort, &error.to_string()))?;
+        let uses_gpu = params.gpu_layers != Some(0) && params.devices.as_ref().is_none_or(|devices| !devices.is_empty());
         let model = Self {
             inner,
             path: params.path.clone(),
-            is_offloaded: params.gpu_layers != Some(0),
+            is_offloaded: uses_gpu,
         };
         model.check_it_generates_text()?;
         Ok(model)
@@ -117,23 +120,40 @@ impl Model {
     /// # Errors
     /// [`Error::DecodeFailed`] when the tokenizer refuses the text.
     pub fn tokenize(&self, text: &str, parse_special: bool) -> Result<Vec<Token>> {
+        let mut sections = runs::bounded(text).into_iter();
+        let mut tokens = self.tokenize_whole(sections.next().unwrap_or_default(), parse_special)?;
+        for section in sections {
+            tokens.extend(self.tokenize_further(section, parse_special)?);
+        }
+        Ok(tokens)
+    }
+
+    /// The tokens of a text that continues another. Some vocabularies put a space before every text they are given: a line break in front
+    /// takes it, and is cut off again.
+    ///
+    /// # Errors
+    /// As [`Self::tokenize`].
+    pub fn tokenize_further(&self, text: &str, parse_special: bool) -> Result<Vec<Token>> {
+        const LINE_BREAK: &str = "\n";
+        let prefix = self.tokenize_whole(LINE_BREAK, parse_special)?;
+        let mut tokens = self.tokenize_whole(&[LINE_BREAK, text].concat(), parse_special)?;
+        if !tokens.starts_with(&prefix) {
+            // The line break has joined what follows; such vocabularies add no space.
+            return self.tokenize_whole(text, parse_special);
+        }
+        Ok(tokens.split_off(prefix.len()))
+    }
+
+    fn tokenize_whole(&self, text: &str, parse_special: bool) -> Result<Vec<Token>> {
         let text_len = i32::try_from(text.len()).map_err(|_| failed("the text is larger than 2 GiB"))?;
-        // One token a byte is the most there can be, but for a leading space that some vocabularies add.
+        // Two bytes a token is more than enough for most texts; if not, llama.cpp says how many there are.
         let mut tokens: Vec<sys::llama_token> = vec![0; text.len() / 2 + 16];
         loop {
             let capacity = i32::try_from(tokens.len()).unwrap_or(i32::MAX);
+            let (start, room) = (text.as_ptr().cast::<c_char>(), tokens.as_mut_ptr());
             // SAFETY: `text` has `text_len` bytes and `tokens` room for `capacity` tokens; the vocabulary lives as long as the model.
-            let written = shim::call(|error| unsafe {
-                shim::lw_tokenize(
-                    self.raw_vocab(),
-                    text.as_ptr().cast::<c_char>(),
-                    text_len,
-                    tokens.as_mut_ptr(),
-                    capacity,
-                    parse_special,
-                    error,
-                )
-            });
+            let written =
+                shim::call(|error| unsafe { shim::lw_tokenize(self.raw_vocab(), start, text_len, room, capacity, parse_special, error) });
             match written.map_err(failed)? {
                 n @ 0.. => {
                     tokens.truncate(usize::try_from(n).unwrap_or(0));
@@ -143,6 +163,14 @@ impl Model {
                 needed => tokens.resize(needed.unsigned_abs() as usize, 0),
             }
         }
+    }
+
+    /// The most bytes that one token stands for.
+    #[must_use]
+    pub fn longest_piece(&self) -> usize {
+        let vocab = self.vocab();
+        let lengths = (0..vocab.n_tokens()).map(|id| vocab.token_to_piece(Token::new(id), true, None).len());
+        lengths.max().unwrap_or(0).max(1)
     }
 
     /// The token that the vocabulary wants before every text, if it wants one.
@@ -163,17 +191,13 @@ impl Model {
         self.vocab().is_eog(token)
     }
 
-    /// Whether `token` steers the model instead of being text.
-    #[must_use]
-    pub fn is_control(&self, token: Token) -> bool {
-        self.vocab().is_control(token)
-    }
-
-    /// The texts of all control tokens.
+    /// The texts of all tokens that steer the model instead of being text, and of the one for unknown text.
     #[must_use]
     pub fn control_texts(&self) -> Vec<String> {
         let vocab = self.vocab();
-        let controls = (0..vocab.n_tokens()).map(Token::new).filter(|token| vocab.is_control(*token));
+        let controls = (0..vocab.n_tokens())
+            .map(Token::new)
+            .filter(|token| self.is_control_or_unknown(*token));
         let texts = controls.map(|token| String::from_utf8_lossy(&vocab.token_to_piece(token, true, None)).into_owned());
         texts.filter(|text| !text.is_empty()).collect()
     }
@@ -184,16 +208,20 @@ impl Model {
         !(self.inner.is_recurrent() || self.inner.is_hybrid())
     }
 
-    /// Bytes of keys and values for one token of context, at two bytes a number.
-    pub(super) fn kv_bytes_per_token(&self) -> u64 {
+    /// Numbers kept for one token of context: keys and values of all layers.
+    pub(super) fn kv_numbers_per_token(&self) -> u64 {
+        u64::from(self.inner.n_layer()) * u64::from(self.inner.n_head_kv()) * self.head_lengths().iter().sum::<u64>()
+    }
+
+    /// The length of a head's key, and of its value.
+    pub(super) fn head_lengths(&self) -> [u64; 2] {
         let architecture = self.metadata("general.architecture").unwrap_or_default();
         let default_length = u64::try_from(self.inner.n_embd()).unwrap_or(0) / u64::from(self.inner.n_head().max(1));
         let length = |name: &str| {
             let value = self.metadata(&format!("{architecture}.attention.{name}"));
             value.and_then(|text| text.parse().ok()).unwrap_or(default_length)
         };
-        let per_head = length("key_length") + length("value_length");
-        u64::from(self.inner.n_layer()) * u64::from(self.inner.n_head_kv()) * per_head * 2
+        [length("key_length"), length("value_length")]
     }
 
     pub(super) fn is_offloaded(&self) -> bool {
@@ -207,6 +235,12 @@ impl Model {
     pub(super) fn raw(&self) -> *mut sys::llama_model {
         // SAFETY: `LlamaModel` is `#[repr(transparent)]` over the pointer to the model, in exactly the pinned version of llama-cpp-2.
         unsafe { *std::ptr::from_ref(&self.inner).cast::<*mut sys::llama_model>() }
+    }
+
+    fn is_control_or_unknown(&self, token: Token) -> bool {
+        // SAFETY: the vocabulary is live and `token` one of its tokens.
+        let attributes = unsafe { sys::llama_vocab_get_attr(self.raw_vocab(), token.0) };
+        attributes & (sys::LLAMA_TOKEN_ATTR_CONTROL | sys::LLAMA_TOKEN_ATTR_UNKNOWN) != 0
     }
 
     fn raw_vocab(&self) -> *const sys::llama_vocab {
@@ -252,8 +286,12 @@ impl Model {
     }
 }
 
-fn llama_params(params: &ModelParams) -> LlamaModelParams {
+fn llama_params(params: &ModelParams) -> Result<LlamaModelParams> {
     let mut llama_params = LlamaModelParams::default();
+    if let Some(devices) = &params.devices {
+        let chosen = llama_params.with_devices(devices);
+        llama_params = chosen.map_err(|error| Error::BackendUnavailable { reason: error.to_string() })?;
+    }
     if let Some(layers) = params.gpu_layers {
         llama_params = llama_params.with_n_gpu_layers(layers);
     }
@@ -263,7 +301,7 @@ fn llama_params(params: &ModelParams) -> LlamaModelParams {
     if params.use_mlock {
         llama_params = llama_params.with_use_mlock(true);
     }
-    llama_params
+    Ok(llama_params)
 }
 
 fn load_error(path: &Path, abort: &AbortFlag, error: &str) -> Error {

@@ -45,16 +45,16 @@ impl SamplerChain {
         }
     }
 
-    /// Chooses a token. `None` when no logit is a number.
+    /// Chooses a token. `None` when the highest logit is not finite: llama.cpp would then take any.
     pub fn sample(&mut self, logits: &[f32]) -> Option<Token> {
+        argmax(logits)?;
         let candidates = &mut self.candidates;
         candidates.data.clear();
-        candidates.data.extend(
-            logits
-                .iter()
-                .zip(0..)
-                .map(|(logit, id)| LlamaTokenData::new(Token::new(id), *logit, 0.0)),
-        );
+        // What is no number would make the order of the others arbitrary.
+        let numbers = logits.iter().map(|logit| if logit.is_nan() { f32::NEG_INFINITY } else { *logit });
+        candidates
+            .data
+            .extend(numbers.zip(0..).map(|(logit, id)| LlamaTokenData::new(Token::new(id), logit, 0.0)));
         candidates.sorted = false;
         candidates.selected = None;
         self.chain.apply(candidates);
@@ -74,16 +74,16 @@ fn sampler(stage: SamplerStage) -> LlamaSampler {
     }
 }
 
-/// The likeliest token, the first of equals. `None` when no logit is a number.
+/// The likeliest token, the first of equals. `None` when its logit is not finite.
 #[must_use]
 pub fn argmax(logits: &[f32]) -> Option<Token> {
-    let mut best: Option<(i32, f32)> = None;
+    let mut best = (0, f32::NEG_INFINITY);
     for (id, &logit) in (0..).zip(logits) {
-        if best.map_or(!logit.is_nan(), |(_, highest)| logit > highest) {
-            best = Some((id, logit));
+        if logit > best.1 {
+            best = (id, logit);
         }
     }
-    best.map(|(id, _)| Token::new(id))
+    best.1.is_finite().then(|| Token::new(best.0))
 }
 
 #[cfg(test)]
@@ -92,15 +92,19 @@ mod tests {
 
     #[test]
     fn argmax_takes_the_first_of_equals_and_skips_what_is_no_number() {
-        let cases: [(&[f32], Option<i32>); 5] = [
+        let cases: [(&[f32], Option<i32>); 7] = [
             (&[0.1, 3.0, 2.0], Some(1)),
             (&[2.0, 2.0], Some(0)),
             (&[f32::NAN, -1.0, f32::NEG_INFINITY], Some(1)),
             (&[f32::NAN], None),
+            (&[f32::NEG_INFINITY, f32::NEG_INFINITY], None),
+            (&[1.0, f32::INFINITY], None),
             (&[], None),
         ];
         for (logits, expected) in cases {
             assert_eq!(argmax(logits).map(|token| token.0), expected, "{logits:?}");
+            let mut chain = SamplerChain::new(&[SamplerStage::TopK(1), SamplerStage::Distribution { seed: 1 }]);
+            assert_eq!(chain.sample(logits).map(|token| token.0), expected, "chain over {logits:?}");
         }
     }
 

@@ -50,6 +50,10 @@ void lw_set_common_log(bool enabled) {
     common_log_set_verbosity_thold(enabled ? LOG_DEFAULT_DEBUG : -1);
 }
 
+gguf_context * lw_gguf_open(const char * path, char ** error) {
+    return guarded(error, static_cast<gguf_context *>(nullptr), [&] { return gguf_init_from_file(path, { /* no_alloc */ true, /* ctx */ nullptr }); });
+}
+
 llama_context * lw_context_new(llama_model * model, llama_context_params params, char ** error) {
     return guarded(error, static_cast<llama_context *>(nullptr), [&] { return llama_init_from_model(model, params); });
 }

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include "gguf.h"
 #include "llama.h"
 
 #include <stdint.h>
@@ -22,6 +23,9 @@ void lw_string_free(char * text);
 
 // Silences (or opens) the logger of llama.cpp's common code, which does not go through llama_log_set.
 void lw_set_common_log(bool enabled);
+
+// The metadata of a GGUF file, to be freed with gguf_free; null when it cannot be read.
+struct gguf_context * lw_gguf_open(const char * path, char ** error);
 
 struct llama_context * lw_context_new(struct llama_model * model, struct llama_context_params params, char ** error);
 int32_t lw_decode(struct llama_context * context, struct llama_batch batch, char ** error);

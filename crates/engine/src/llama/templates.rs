@@ -68,8 +68,11 @@ impl Drop for Templates<'_> {
 }
 
 fn failed(reason: impl ToString) -> Error {
+    let reason = reason.to_string();
+    // llama.cpp loses the text when it passes a syntax error on.
+    let is_lost = reason == "std::exception";
     Error::TemplateFailed {
-        reason: reason.to_string(),
+        reason: if is_lost { "it is no valid Jinja template".into() } else { reason },
     }
 }
 

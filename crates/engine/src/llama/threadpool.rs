@@ -54,6 +54,3 @@ impl Drop for Threadpool {
         (self.free)(self.raw.as_ptr());
     }
 }
-
-// SAFETY: the pool is used by one context, which moves between threads only as a whole.
-unsafe impl Send for Threadpool {}

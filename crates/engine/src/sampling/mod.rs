@@ -9,7 +9,7 @@ use crate::llama::{SamplerChain, SamplerStage, Token, argmax};
 /// How a token is chosen from the model's logits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SamplingOptions {
-    /// 0 always takes the likeliest token; higher is more random.
+    /// 0 always takes the likeliest token; higher is more random. Below a thousandth counts as 0.
     pub temperature: f32,
     /// Only the k likeliest tokens; 0 or less = all.
     pub top_k: i32,
@@ -46,7 +46,9 @@ impl Sampler {
     /// A sampler for one generation.
     #[must_use]
     pub fn new(options: &SamplingOptions) -> Self {
-        if options.temperature <= 0.0 {
+        /// Dividing logits by less overflows them; the likeliest token would win anyway.
+        const GREEDY_BELOW: f32 = 1e-3;
+        if options.temperature < GREEDY_BELOW {
             return Self::Greedy;
         }
         let seed = options.seed.unwrap_or_else(random_seed);
@@ -95,7 +97,20 @@ mod tests {
 
     #[test]
     fn temperature_zero_is_greedy() {
-        assert!(matches!(Sampler::new(&SamplingOptions::default()), Sampler::Greedy));
+        for temperature in [0.0, 1e-38, 9e-4] {
+            let options = SamplingOptions {
+                temperature,
+                ..Default::default()
+            };
+            assert!(matches!(Sampler::new(&options), Sampler::Greedy), "{temperature}");
+        }
+        assert!(matches!(
+            Sampler::new(&SamplingOptions {
+                temperature: 1e-3,
+                ..Default::default()
+            }),
+            Sampler::Chain(_)
+        ));
     }
 
     #[test]

@@ -93,7 +93,7 @@ pub struct Usage {
 /// Times of a generation.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Timings {
-    /// Evaluating the prompt.
+    /// Rendering and evaluating the prompt.
     pub prompt: Duration,
     /// From the request to the first token.
     pub first_token: Duration,
@@ -124,14 +124,14 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    /// A generation that answers `turn`; the request's input has gone into it.
+    /// A generation that answers `turn`; the request's input has gone into it. `times`: when it was asked for, and when its turn came.
     pub(super) fn new(
         turn: Turn,
         prompt: Prompt,
         options: GenerationOptions,
         reply: Reply<GenerationResult>,
         abort: AbortFlag,
-        accepted_at: Instant,
+        times: (Instant, Instant),
     ) -> Self {
         let n_custom_stops = options.stop_strings.len();
         let stops = options.stop_strings.into_iter().chain(prompt.stops).collect();
@@ -149,8 +149,8 @@ impl Generation {
             sampler: Sampler::new(&options.sampling),
             stream: TextStream::new(stops),
             text: String::new(),
-            accepted_at,
-            started_at: Instant::now(),
+            accepted_at: times.0,
+            started_at: times.1,
             first_token_at: None,
             next: None,
         }

@@ -1,11 +1,12 @@
 //! One session's place in the batch: its conversation, its sequence in memory, the generation it runs and those that wait.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use super::generation::{Generation, GenerationRequest, GenerationResult, StopReason};
 use super::plan::Demand;
 use crate::chat::ChatFormat;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::llama::{Batch, Context, Model, Token};
 use crate::session::{Conversation, prefix};
 
@@ -21,14 +22,18 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(sequence: i32) -> Self {
+    pub(super) fn new(sequence: i32, conversation: Conversation) -> Self {
         Self {
             sequence,
             held: Vec::new(),
-            conversation: Conversation::default(),
+            conversation,
             running: None,
             waiting: VecDeque::new(),
         }
+    }
+
+    pub(super) fn into_conversation(self) -> Conversation {
+        self.conversation
     }
 
     pub(super) fn submit(&mut self, request: GenerationRequest) {
@@ -55,17 +60,12 @@ impl Lane {
             accepted_at,
             mut reply,
         } = request;
-        if abort.is_set() {
-            return reply.end(Ok(GenerationResult::aborted()));
-        }
+        let started_at = Instant::now();
         reply.started();
         let turn = self.conversation.begin(input, options.system_prompt.as_deref());
-        let prompt = format
-            .prompt(turn.messages())
-            .and_then(|prompt| fitting(prompt, context.context_size()));
-        match prompt {
+        match format.prompt(turn.messages(), context.context_size()) {
             Ok(prompt) => {
-                let mut generation = Generation::new(turn, prompt, options, reply, abort, accepted_at);
+                let mut generation = Generation::new(turn, prompt, options, reply, abort, (accepted_at, started_at));
                 generation.set_cached_tokens(self.reuse_memory(&generation.prompt, model, context));
                 self.running = Some(generation);
             }
@@ -108,19 +108,24 @@ impl Lane {
         is_last.then(|| batch.len() - 1)
     }
 
-    /// Takes the token that `logits` give; ends the generation when it is over.
+    /// Takes the token that `logits` give; ends the generation when it is over. A panic on the way leaves it running, to be failed.
     pub(super) fn advance(&mut self, logits: Option<&[f32]>, model: &Model, context_size: usize, piece: &mut Vec<u8>) {
-        let Some(mut generation) = self.running.take() else { return };
-        let Some(logits) = logits else {
-            return generation.fail(Error::Internal {
-                reason: "no logits after an evaluation".into(),
-            });
+        let Some(generation) = &mut self.running else { return };
+        let lost = || Error::Internal {
+            reason: "no logits after an evaluation".into(),
         };
-        match generation.advance(logits, model, piece) {
-            Ok(None) if self.held.len() < context_size => self.running = Some(generation),
-            Ok(None) => self.keep(generation, StopReason::ContextFull),
-            Ok(Some(reason)) => self.keep(generation, reason),
-            Err(error) => generation.fail(error),
+        let advanced = logits.ok_or_else(lost).and_then(|logits| generation.advance(logits, model, piece));
+        let is_full = self.held.len() >= context_size;
+        let ending = match advanced {
+            Ok(None) if !is_full => return,
+            Ok(None) => Ok(StopReason::ContextFull),
+            Ok(Some(reason)) => Ok(reason),
+            Err(error) => Err(error),
+        };
+        match (self.running.take(), ending) {
+            (Some(generation), Ok(reason)) => self.keep(generation, reason),
+            (Some(generation), Err(error)) => generation.fail(error),
+            (None, _) => {}
         }
     }
 
@@ -129,10 +134,17 @@ impl Lane {
         self.conversation.commit(turn, &answer);
     }
 
-    /// Ends the running generation if it was asked to stop. The conversation stays as it was before it.
-    pub(super) fn end_if_aborted(&mut self) {
+    /// Ends what was asked to stop, running or waiting. The conversation stays as it was before it.
+    pub(super) fn end_aborted(&mut self) {
         if let Some(generation) = self.running.take_if(|generation| generation.abort.is_set()) {
             generation.finish(StopReason::Abort);
+        }
+        if self.waiting.iter().any(|request| request.abort.is_set()) {
+            let (aborted, waiting): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(|request| request.abort.is_set());
+            self.waiting = waiting.into();
+            for request in aborted {
+                request.reply.end(Ok(GenerationResult::aborted()));
+            }
         }
     }
 
@@ -168,21 +180,4 @@ impl Lane {
         context.clear(self.sequence);
         self.held.clear();
     }
-}
-
-/// Refuses a prompt that leaves no room for an answer, or has no token at all.
-fn fitting(prompt: crate::chat::Prompt, context_size: usize) -> Result<crate::chat::Prompt> {
-    let prompt_tokens = prompt.tokens.len();
-    if prompt_tokens >= context_size {
-        return Err(Error::PromptTooLong {
-            prompt_tokens,
-            context_size,
-        });
-    }
-    if prompt_tokens == 0 {
-        return Err(Error::TemplateFailed {
-            reason: "the rendered conversation is empty".into(),
-        });
-    }
-    Ok(prompt)
 }

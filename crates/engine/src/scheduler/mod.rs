@@ -14,6 +14,7 @@ pub use reply::{Event, Reply};
 use crate::chat::ChatFormat;
 use crate::error::{Error, Result};
 use crate::llama::{AbortFlag, Batch, Context, ContextParams, Decoded, Model};
+use crate::session::Conversation;
 use lane::Lane;
 
 /// Sessions over one context.
@@ -29,11 +30,11 @@ pub struct Scheduler<'model> {
 }
 
 impl<'model> Scheduler<'model> {
-    /// A context over `model` with one session.
+    /// A context over `model` with one session, in which `conversation` has been said.
     ///
     /// # Errors
     /// When the context cannot be created, or the model's chat template is broken.
-    pub fn new(model: &'model Model, params: &ContextParams) -> Result<Self> {
+    pub fn new(model: &'model Model, params: &ContextParams, conversation: Conversation) -> Result<Self> {
         let format = ChatFormat::new(model)?;
         let context = Context::new(model, params)?;
         let batch = Batch::new(context.batch_size());
@@ -42,7 +43,7 @@ impl<'model> Scheduler<'model> {
             format,
             context,
             batch,
-            lanes: vec![Lane::new(0)],
+            lanes: vec![Lane::new(0, conversation)],
             piece: Vec::new(),
         })
     }
@@ -74,7 +75,7 @@ impl<'model> Scheduler<'model> {
     /// Ends what was aborted, starts what waits, and does one evaluation.
     pub fn step(&mut self) {
         for lane in &mut self.lanes {
-            lane.end_if_aborted();
+            lane.end_aborted();
             lane.start_next(self.model, &self.format, &mut self.context);
         }
         let outputs = self.fill_batch();
@@ -94,6 +95,12 @@ impl<'model> Scheduler<'model> {
     /// Ends every generation, running or waiting, with an error.
     pub fn fail_all(&mut self, error: impl Fn() -> Error) {
         self.lanes.iter_mut().for_each(|lane| lane.fail_all(&error));
+    }
+
+    /// Frees the context; what was said in the session stays.
+    #[must_use]
+    pub fn into_conversation(mut self) -> Conversation {
+        self.lanes.pop().map(Lane::into_conversation).unwrap_or_default()
     }
 
     /// Fills the batch; returns for each lane the index of the logits that it waits for.

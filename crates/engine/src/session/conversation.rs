@@ -41,6 +41,7 @@ impl Conversation {
             Input::Prompt(prompt) => self.messages.iter().cloned().chain([Message::new(Role::User, prompt)]).collect(),
         };
         let has_system = messages.iter().any(|message| message.role == Role::System);
+        join_user_messages(&mut messages);
         if let Some(prompt) = system_prompt.filter(|prompt| is_new && !has_system && !prompt.is_empty()) {
             messages.insert(0, Message::new(Role::System, prompt));
         }
@@ -55,6 +56,18 @@ impl Conversation {
             _ => self.messages.push(Message::new(Role::Assistant, answer)),
         }
     }
+}
+
+/// Many templates demand that user and assistant take turns. What a user says twice in a row becomes one message, as in node-llama-cpp.
+fn join_user_messages(messages: &mut Vec<Message>) {
+    messages.dedup_by(|next, previous| {
+        let are_both = next.role == Role::User && previous.role == Role::User;
+        if are_both {
+            previous.content.push_str("\n\n");
+            previous.content.push_str(&next.content);
+        }
+        are_both
+    });
 }
 
 #[cfg(test)]
@@ -113,6 +126,25 @@ mod tests {
         let messages = vec![message(Role::System, "A"), message(Role::User, "B")];
         let turn = Conversation::default().begin(Input::Messages(messages.clone()), Some("C"));
         assert_eq!(turn.messages(), messages);
+    }
+
+    #[test]
+    fn user_messages_in_a_row_become_one() {
+        let messages = vec![
+            message(Role::User, "A"),
+            message(Role::User, "B"),
+            message(Role::Assistant, "C"),
+            message(Role::User, "D"),
+        ];
+        let turn = Conversation::default().begin(Input::Messages(messages), None);
+        assert_eq!(
+            turn.messages(),
+            [
+                message(Role::User, "A\n\nB"),
+                message(Role::Assistant, "C"),
+                message(Role::User, "D")
+            ]
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Finds stop strings in a stream of text, holding back what may be the beginning of one.
 //!
-//! The occurrence that is complete first wins, of several the one that begins first. The cost per piece depends on the
+//! The occurrence that is complete first wins, of several the longest, however the text is cut into pieces. The cost per piece depends on the
 //! longest stop string, not on the text so far.
 
 /// The stop strings of one generation and the text held back for them.
@@ -52,12 +52,11 @@ impl StopMatcher {
         std::mem::take(&mut self.held)
     }
 
-    /// Where the first stop string begins, and which one it is.
+    /// Where the stop string that ends first begins, and which one it is.
     fn first_match(&self) -> Option<(usize, usize)> {
         let stops = self.stop_strings.iter().enumerate().filter(|(_, stop)| !stop.is_empty());
-        stops
-            .filter_map(|(index, stop)| Some((self.held.find(stop.as_str())?, index)))
-            .min()
+        let found = stops.filter_map(|(index, stop)| self.held.find(stop.as_str()).map(|start| (start + stop.len(), start, index)));
+        found.min().map(|(_, start, index)| (start, index))
     }
 
     /// The length of the longest end of `held` that is the beginning of a stop string.
@@ -100,7 +99,9 @@ mod tests {
     #[test]
     fn the_earliest_of_several_wins() {
         check(&["world", "lo"], &["hello world"], "hel", Some(1));
-        check(&["abcd", "bc"], &["abcd"], "", Some(0));
+        check(&["abcd", "bc"], &["abcd"], "a", Some(1));
+        check(&["abcd", "bc"], &["abc", "d"], "a", Some(1));
+        check(&["bc", "abc"], &["ab", "cd"], "", Some(1));
     }
 
     #[test]

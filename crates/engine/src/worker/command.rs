@@ -14,9 +14,22 @@ pub(super) enum Command {
     CreateContext(CreateContext),
     Generate(Box<GenerationRequest>),
     /// Answers when everything asked for before it is done.
-    Barrier(Reply<()>),
+    Barrier(Reply<Standing>),
     /// Frees everything and ends the thread.
     Stop(Reply<()>),
+}
+
+/// What has been done so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing.
+    New,
+    /// The backends are loaded.
+    Initialized,
+    /// A model is loaded.
+    ModelLoaded,
+    /// There is a context.
+    ContextCreated,
 }
 
 /// Loads the compute backends.
@@ -68,10 +81,25 @@ pub struct InitInfo {
 pub struct LoadModel {
     /// Which, and how.
     pub params: ModelParams,
+    /// Used by contexts and generations of this model that say nothing else.
+    pub defaults: ModelDefaults,
     /// Cancels the load.
     pub abort: AbortFlag,
     /// Where progress and answer go.
     pub reply: Reply<ModelInfo>,
+}
+
+/// What holds for contexts and generations of one model that say nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ModelDefaults {
+    /// Tokens that fit into a context.
+    pub context_size: Option<u32>,
+    /// Tokens evaluated at once.
+    pub batch_size: Option<u32>,
+    /// Seed of generations.
+    pub seed: Option<u32>,
+    /// Do not compare what a context needs with what the machine has.
+    pub ignores_memory: bool,
 }
 
 /// Creates the context, in place of the one before and its conversation.
@@ -117,6 +145,17 @@ impl Gpu {
         use crate::llama::DeviceKind::{Gpu as Card, IntegratedGpu};
         let is_gpu = matches!(device.kind, Card | IntegratedGpu);
         is_gpu && self.backend_name().is_none_or(|name| device.backend.eq_ignore_ascii_case(name)) && self != Self::Off
+    }
+
+    /// The devices for models, by their index; `None` leaves the choice to llama.cpp.
+    pub(super) fn choose(self, devices: &[Device]) -> Option<Vec<usize>> {
+        let accepted: Vec<usize> = devices
+            .iter()
+            .enumerate()
+            .filter(|(_, device)| self.accepts(device))
+            .map(|(index, _)| index)
+            .collect();
+        (self != Self::Auto || accepted.is_empty()).then_some(accepted)
     }
 
     /// Refuses a named backend that no device offers.
@@ -171,6 +210,10 @@ mod tests {
         ] {
             assert_eq!(gpu.check(devices).is_ok(), is_ok, "{gpu:?} with {devices:?}");
         }
+        assert_eq!(Gpu::Auto.choose(&processor), Some(vec![]));
+        assert_eq!(Gpu::Auto.choose(&card), None);
+        assert_eq!(Gpu::Off.choose(&card), Some(vec![]));
+        assert_eq!(Gpu::Vulkan.choose(&card), Some(vec![1]));
         assert!(!Gpu::Off.accepts(&card[1]) && Gpu::Auto.accepts(&card[1]) && !Gpu::Auto.accepts(&card[0]));
     }
 }

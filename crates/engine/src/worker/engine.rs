@@ -6,62 +6,87 @@
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Once;
 
-use tokio::sync::mpsc;
-
-use super::command::{Command, ContextInfo, ContextOptions, CreateContext, Gpu, Init, InitInfo, LoadModel};
+use super::command::{Command, ContextInfo, ContextOptions, CreateContext, Gpu, Init, InitInfo, LoadModel, ModelDefaults, Standing};
 use super::handle::stop_threads_at_exit;
-use super::threads::default_threads;
+use super::inbox::Inbox;
+use super::threads::threads;
 use crate::error::{Error, Result};
 use crate::llama::{self, Backend, Context, ContextParams, Model, ModelInfo};
 use crate::scheduler::{GenerationRequest, GenerationResult, Reply, Scheduler};
+use crate::session::Conversation;
 
 /// Contexts are no larger than this by default: a model trained for 131,072 tokens would take gigabytes for them.
 const DEFAULT_CONTEXT_SIZE: u32 = 8192;
 /// node-llama-cpp's default.
 const DEFAULT_BATCH_SIZE: u32 = 512;
 
+/// Statics that llama.cpp creates on the way must outlive the threads; each of these makes sure of it once, see [`stop_threads_at_exit`].
+static AFTER_INIT: Once = Once::new();
+static AFTER_LOAD: Once = Once::new();
+static AFTER_CONTEXT: Once = Once::new();
+
 /// The thread's state between models.
 #[derive(Debug)]
 pub(super) struct Engine {
-    inbox: mpsc::UnboundedReceiver<Command>,
+    inbox: Inbox,
     started: Option<Started>,
+    /// Of the loaded model.
+    defaults: ModelDefaults,
 }
 
 /// What `init` settled.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Debug)]
 struct Started {
     backend: &'static Backend,
-    uses_gpu: bool,
+    /// The devices for models; `None` = llama.cpp's choice.
+    devices: Option<Vec<usize>>,
     threads: Option<u32>,
 }
 
 impl Engine {
-    pub(super) fn new(inbox: mpsc::UnboundedReceiver<Command>) -> Self {
-        Self { inbox, started: None }
+    pub(super) fn new(inbox: Inbox) -> Self {
+        Self {
+            inbox,
+            started: None,
+            defaults: ModelDefaults::default(),
+        }
     }
 
     /// Handles commands until one stops the thread or nobody is left to send any.
     pub(super) fn run(mut self) {
-        let mut next = self.inbox.blocking_recv();
+        let mut next = self.inbox.next();
         while let Some(command) = next {
             next = match command {
                 Command::LoadModel(command) => self.load_and_serve(command),
                 Command::Stop(reply) => return reply.end(Ok(())),
                 other => {
                     self.handle_without_model(other);
-                    self.inbox.blocking_recv()
+                    self.inbox.next()
                 }
             };
         }
     }
 
     fn handle_without_model(&mut self, command: Command) {
+        let standing = if self.started.is_some() {
+            Standing::Initialized
+        } else {
+            Standing::New
+        };
+        let missing = |otherwise| {
+            if standing == Standing::New {
+                Error::NotInitialized
+            } else {
+                otherwise
+            }
+        };
         match command {
             Command::Init(command) => self.init(command),
-            Command::CreateContext(command) => command.reply.end(Err(self.no_model())),
-            Command::Generate(request) => refuse(*request, self.no_context()),
-            Command::Barrier(reply) => reply.end(Ok(())),
+            Command::CreateContext(command) => command.reply.end(Err(missing(Error::ModelNotLoaded))),
+            Command::Generate(request) => refuse(*request, missing(Error::ContextNotCreated)),
+            Command::Barrier(reply) => reply.end(Ok(standing)),
             Command::LoadModel(_) | Command::Stop(_) => {}
         }
     }
@@ -78,14 +103,13 @@ impl Engine {
         let started = guarded(|| {
             llama::set_debug(debug);
             let backend = Backend::start(&backend_directory)?;
-            stop_threads_at_exit();
             init_info(backend, gpu).map(|info| (backend, info))
         });
         reply.end(started.map(|(backend, info)| {
-            let uses_gpu = info.devices.iter().any(|device| gpu.accepts(device));
+            AFTER_INIT.call_once(stop_threads_at_exit);
             self.started = Some(Started {
                 backend,
-                uses_gpu,
+                devices: gpu.choose(&info.devices),
                 threads,
             });
             info
@@ -94,51 +118,54 @@ impl Engine {
 
     /// Loads a model and serves it. Returns the command that ended its time, if there was one.
     fn load_and_serve(&mut self, command: LoadModel) -> Option<Command> {
+        match self.load(command) {
+            Some(model) => self.serve_model(&model),
+            None => self.inbox.next(),
+        }
+    }
+
+    fn load(&mut self, command: LoadModel) -> Option<Model> {
         let LoadModel {
             mut params,
+            defaults,
             abort,
             mut reply,
         } = command;
-        let Some(started) = self.started else {
+        let Some(started) = &self.started else {
             reply.end(Err(Error::NotInitialized));
-            return self.inbox.blocking_recv();
+            return None;
         };
-        if !started.uses_gpu {
-            params.gpu_layers = Some(0);
-        }
+        params.devices.clone_from(&started.devices);
         reply.started();
         let reply = Progress::new(reply);
         let on_progress = reply.clone();
-        let load = || Model::load(started.backend, &params, &abort, move |progress| on_progress.report(progress));
-        let loaded = guarded(load);
-        stop_threads_at_exit();
-        match loaded {
-            Ok(_) if abort.is_set() => {
-                reply.finish(Err(Error::Aborted));
-                self.inbox.blocking_recv()
-            }
+        let loaded = guarded(|| Model::load(started.backend, &params, &abort, move |progress| on_progress.report(progress)));
+        let wanted = loaded.and_then(|model| if abort.is_set() { Err(Error::Aborted) } else { Ok(model) });
+        AFTER_LOAD.call_once(stop_threads_at_exit);
+        match wanted {
             Ok(model) => {
+                self.defaults = defaults;
                 reply.finish(Ok(model.info()));
-                self.serve_model(&model)
+                Some(model)
             }
             Err(error) => {
                 reply.finish(Err(error));
-                self.inbox.blocking_recv()
+                None
             }
         }
     }
 
     fn serve_model(&mut self, model: &Model) -> Option<Command> {
-        let mut next = self.inbox.blocking_recv();
+        let mut next = self.inbox.next();
         while let Some(command) = next {
             next = match command {
                 Command::CreateContext(command) => self.create_and_serve(model, command),
                 Command::Generate(request) => {
                     refuse(*request, Error::ContextNotCreated);
-                    self.inbox.blocking_recv()
+                    self.inbox.next()
                 }
-                other => match self.handle_beside_model(model, other) {
-                    None => self.inbox.blocking_recv(),
+                other => match self.handle_beside_model(model, None, other) {
+                    None => self.inbox.next(),
                     leaving => return leaving,
                 },
             };
@@ -150,15 +177,14 @@ impl Engine {
         let CreateContext { options, mut reply } = command;
         reply.started();
         let params = self.context_params(model, &options);
-        let created = guarded(|| Scheduler::new(model, &params));
-        stop_threads_at_exit();
-        let scheduler = match created {
+        let scheduler = match guarded(|| Scheduler::new(model, &params, Conversation::default())) {
             Ok(scheduler) => scheduler,
             Err(error) => {
                 reply.end(Err(error));
-                return self.inbox.blocking_recv();
+                return self.inbox.next();
             }
         };
+        AFTER_CONTEXT.call_once(stop_threads_at_exit);
         reply.end(Ok(ContextInfo {
             context_size: scheduler.context_size(),
             batch_size: scheduler.batch_size(),
@@ -169,60 +195,49 @@ impl Engine {
 
     /// Generates until a command needs another context or none. Between two evaluations it looks at the inbox.
     fn serve_context<'model>(&mut self, model: &'model Model, params: &ContextParams, mut scheduler: Scheduler<'model>) -> Option<Command> {
-        // A command that waits until everything asked for before it is done, and so do all commands after it.
-        let mut held: Option<Command> = None;
         loop {
-            if held.is_none() {
-                held = self.take_generations(&mut scheduler);
-            }
+            let seed = self.defaults.seed;
+            self.inbox.take_generations(|request| scheduler.submit(with_seed(request, seed)));
             if !scheduler.is_idle() {
                 if step(&mut scheduler).is_err() {
-                    // After a panic the context cannot be trusted; the caller gets an equal one without asking.
-                    drop(scheduler);
-                    match guarded(|| Scheduler::new(model, params)) {
-                        Ok(fresh) => scheduler = fresh,
-                        Err(_) => return held.or_else(|| self.inbox.blocking_recv()),
-                    }
+                    // After a panic the context cannot be trusted; the caller gets an equal one, with what was said, without asking.
+                    let conversation = scheduler.into_conversation();
+                    scheduler = guarded(|| Scheduler::new(model, params, conversation)).ok()?;
                 }
                 continue;
             }
-            // Nothing to do and nobody left to ask.
-            let command = held.take()?;
-            if let Some(leaving) = self.handle_beside_model(model, command) {
-                return Some(leaving);
+            match self.inbox.next()? {
+                Command::Generate(request) => scheduler.submit(with_seed(*request, seed)),
+                other => {
+                    if let Some(leaving) = self.handle_beside_model(model, Some(params), other) {
+                        return Some(leaving);
+                    }
+                }
             }
         }
     }
 
-    /// Hands generations to the scheduler, waiting for one when there is nothing to do. Returns the first command that is none.
-    fn take_generations(&mut self, scheduler: &mut Scheduler<'_>) -> Option<Command> {
-        loop {
-            let command = if scheduler.is_idle() {
-                self.inbox.blocking_recv()?
-            } else {
-                self.inbox.try_recv().ok()?
-            };
-            match command {
-                Command::Generate(request) => scheduler.submit(*request),
-                other => return Some(other),
-            }
-        }
-    }
-
-    /// Handles what leaves model and context as they are: also a load or a context that is refused at first sight, so that a mistake does
-    /// not cost what is there. Returns any other command.
-    fn handle_beside_model(&mut self, model: &Model, command: Command) -> Option<Command> {
+    /// Handles what leaves model and context (`current`) as they are: also a load or a context that is refused at first sight, so that a
+    /// mistake does not cost what is there. Returns any other command.
+    fn handle_beside_model(&mut self, model: &Model, current: Option<&ContextParams>, command: Command) -> Option<Command> {
         match command {
             Command::Init(command) => self.init(command),
-            Command::Barrier(reply) => reply.end(Ok(())),
-            Command::LoadModel(command) => match Model::check_file(&command.params.path) {
+            Command::Barrier(reply) => {
+                let standing = current.map_or(Standing::ModelLoaded, |_| Standing::ContextCreated);
+                reply.end(Ok(standing));
+            }
+            Command::LoadModel(command) if command.abort.is_set() => command.reply.end(Err(Error::Aborted)),
+            Command::LoadModel(command) => match guarded(|| Model::check_file(&command.params.path)) {
                 Ok(()) => return Some(Command::LoadModel(command)),
                 Err(error) => refuse_started(command.reply, error),
             },
-            Command::CreateContext(command) => match Context::check_memory(model, &self.context_params(model, &command.options)) {
-                Ok(()) => return Some(Command::CreateContext(command)),
-                Err(error) => refuse_started(command.reply, error),
-            },
+            Command::CreateContext(command) => {
+                let freed = current.map_or(0, |current| Context::needed_bytes(model, current));
+                match Context::check(model, &self.context_params(model, &command.options), freed) {
+                    Ok(()) => return Some(Command::CreateContext(command)),
+                    Err(error) => refuse_started(command.reply, error),
+                }
+            }
             other => return Some(other),
         }
         None
@@ -230,31 +245,21 @@ impl Engine {
 
     fn context_params(&self, model: &Model, options: &ContextOptions) -> ContextParams {
         let info = model.info();
-        let context_size = options.context_size.unwrap_or(info.context_size.min(DEFAULT_CONTEXT_SIZE)).max(1);
-        let configured = options.threads.or(self.started.and_then(|started| started.threads));
+        let defaults = self.defaults;
+        let trained = info.context_size.min(DEFAULT_CONTEXT_SIZE);
+        let context_size = options.context_size.or(defaults.context_size).unwrap_or(trained).max(1);
+        let wanted = options.threads.or(self.started.as_ref().and_then(|started| started.threads));
         ContextParams {
             context_size,
-            batch_size: options.batch_size.unwrap_or(DEFAULT_BATCH_SIZE).clamp(1, context_size),
-            threads: configured.unwrap_or_else(|| default_threads(info.size)),
+            batch_size: options
+                .batch_size
+                .or(defaults.batch_size)
+                .unwrap_or(DEFAULT_BATCH_SIZE)
+                .clamp(1, context_size),
+            threads: threads(wanted, info.size),
             flash_attention: options.flash_attention,
             kv_cache_type: options.kv_cache_type,
-            ignores_memory: options.ignores_memory,
-        }
-    }
-
-    fn no_model(&self) -> Error {
-        if self.started.is_some() {
-            Error::ModelNotLoaded
-        } else {
-            Error::NotInitialized
-        }
-    }
-
-    fn no_context(&self) -> Error {
-        if self.started.is_some() {
-            Error::ContextNotCreated
-        } else {
-            Error::NotInitialized
+            ignores_memory: options.ignores_memory || defaults.ignores_memory,
         }
     }
 }
@@ -308,6 +313,12 @@ fn step(scheduler: &mut Scheduler<'_>) -> Result<()> {
         scheduler.fail_all(|| Error::Internal { reason: error.to_string() });
     }
     stepped
+}
+
+/// A request that draws by its own seed, or by `seed` if it has none.
+fn with_seed(mut request: GenerationRequest, seed: Option<u32>) -> GenerationRequest {
+    request.options.sampling.seed = request.options.sampling.seed.or(seed);
+    request
 }
 
 /// Answers a generation that cannot run.

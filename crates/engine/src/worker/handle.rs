@@ -5,14 +5,18 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::command::{Command, CreateContext, Init, LoadModel};
+use super::command::{Command, CreateContext, Init, LoadModel, Standing};
 use super::engine::Engine;
+use super::inbox::Inbox;
 use crate::error::{Error, Result};
 use crate::llama::{self, AbortFlag};
 use crate::scheduler::{GenerationRequest, Reply};
 
 /// At most 15 bytes, so that Linux shows it whole.
 const THREAD_NAME: &str = "llama-worker";
+
+/// llama.cpp's tokenizers recurse for each character of a long row, see `llama/runs.rs`. Only what is used of it takes memory.
+const STACK_BYTES: usize = 256 << 20;
 
 /// How long an exiting process waits for its engine threads. One graph node of the largest model takes far less.
 const EXIT_WAIT: Duration = Duration::from_secs(2);
@@ -52,11 +56,14 @@ impl WorkerHandle {
         let (commands, inbox) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::default());
         let on_thread = Arc::clone(&shared);
-        let engine = Engine::new(inbox);
-        let spawned = std::thread::Builder::new().name(THREAD_NAME.into()).spawn(move || {
-            let _ended = EndMark(on_thread);
-            engine.run();
-        });
+        let engine = Engine::new(Inbox::new(inbox, shared.stop.clone()));
+        let spawned = std::thread::Builder::new()
+            .name(THREAD_NAME.into())
+            .stack_size(STACK_BYTES)
+            .spawn(move || {
+                let _ended = EndMark(on_thread);
+                engine.run();
+            });
         spawned.map_err(|error| Error::Internal {
             reason: format!("no thread could be started: {error}"),
         })?;
@@ -92,7 +99,7 @@ impl WorkerHandle {
     }
 
     /// Ends `reply` when everything asked for before is done, so that an answer of the caller's own keeps its place.
-    pub fn barrier(&self, reply: Reply<()>) {
+    pub fn barrier(&self, reply: Reply<Standing>) {
         self.send(Command::Barrier(reply));
     }
 

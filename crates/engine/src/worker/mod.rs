@@ -6,10 +6,11 @@
 mod command;
 mod engine;
 mod handle;
+mod inbox;
 mod threads;
 
 pub use crate::llama::{AbortFlag, ContextParams, Device, DeviceKind, FlashAttention, KvCacheType, ModelInfo, ModelParams};
 pub use crate::scheduler::{Event, GenerationOptions, GenerationRequest, GenerationResult, Reply, StopReason, Timings, Usage};
 pub use crate::session::Input;
-pub use command::{ContextInfo, ContextOptions, CreateContext, Gpu, Init, InitInfo, LoadModel};
+pub use command::{ContextInfo, ContextOptions, CreateContext, Gpu, Init, InitInfo, LoadModel, ModelDefaults, Standing};
 pub use handle::{WorkerHandle, stop_all};

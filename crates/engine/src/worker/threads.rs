@@ -3,8 +3,15 @@
 /// Below this many bytes of weights a token takes less time than waking a second thread.
 const ONE_THREAD_BELOW: u64 = 64 << 20;
 
+/// `wanted` threads, or the best number for the model when it is `None`. Never more than there are processors: threads that wait for each
+/// other by spinning would come to a standstill.
+pub(super) fn threads(wanted: Option<u32>, model_size: u64) -> u32 {
+    let processors = u32::try_from(num_cpus::get()).unwrap_or(u32::MAX);
+    wanted.unwrap_or_else(|| default_threads(model_size)).clamp(1, processors.max(1))
+}
+
 /// The physical cores within the container's limits; one for a tiny model.
-pub(super) fn default_threads(model_size: u64) -> u32 {
+fn default_threads(model_size: u64) -> u32 {
     if model_size < ONE_THREAD_BELOW {
         return 1;
     }
@@ -19,7 +26,13 @@ mod tests {
 
     #[test]
     fn a_tiny_model_runs_on_one_thread_and_any_other_on_at_least_one() {
-        assert_eq!(default_threads(2 << 20), 1);
-        assert!(default_threads(1 << 30) >= 1);
+        assert_eq!(threads(None, 2 << 20), 1);
+        assert!(threads(None, 1 << 30) >= 1);
+    }
+
+    #[test]
+    fn there_are_never_more_threads_than_processors() {
+        assert_eq!(threads(Some(1), 1 << 30), 1);
+        assert_eq!(threads(Some(512), 1 << 30) as usize, num_cpus::get().min(512));
     }
 }

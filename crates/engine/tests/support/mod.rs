@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use llama_worker_engine::error::Result;
 use llama_worker_engine::worker::{
     AbortFlag, ContextInfo, ContextOptions, CreateContext, Event, GenerationOptions, GenerationRequest, GenerationResult, Gpu, Init,
-    InitInfo, Input, LoadModel, ModelInfo, ModelParams, Reply, WorkerHandle,
+    InitInfo, Input, LoadModel, ModelDefaults, ModelInfo, ModelParams, Reply, WorkerHandle,
 };
 
 /// A test that waits longer than this hangs.
@@ -16,6 +16,56 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The built-in model.
 pub(crate) fn model_path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny-chat/tiny-chat.gguf")
+}
+
+/// A folder that goes away with it.
+pub(crate) struct TemporaryFolder(PathBuf);
+
+impl TemporaryFolder {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("llama-worker-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+impl Drop for TemporaryFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The built-in model with another text under a metadata key.
+pub(crate) fn model_with(key: &str, value: &str) -> Vec<u8> {
+    const ALIGNMENT: usize = 32;
+    let model = std::fs::read(model_path()).unwrap();
+    let (model, grown) = replace_text(&model, key, |_| value.to_owned());
+    // The weights must stay aligned: the description takes up the difference.
+    let padding = (ALIGNMENT - grown.rem_euclid(32).unsigned_abs()) % ALIGNMENT;
+    replace_text(&model, "general.description", |old| old + &" ".repeat(padding)).0
+}
+
+/// The file with a metadata text changed, and by how many bytes it grew.
+fn replace_text(model: &[u8], key: &str, change: impl FnOnce(String) -> String) -> (Vec<u8>, isize) {
+    /// The type of a text value in GGUF, behind the key.
+    const TEXT: [u8; 4] = 8_u32.to_le_bytes();
+    let wanted = [key.as_bytes(), &TEXT].concat();
+    let start = model.windows(wanted.len()).position(|window| window == wanted).expect("the key") + wanted.len();
+    let length = usize::try_from(u64::from_le_bytes(model[start..start + 8].try_into().unwrap())).unwrap();
+    let end = start + 8 + length;
+    let text = change(String::from_utf8(model[start + 8..end].to_vec()).unwrap());
+    let changed = [&model[..start], &(text.len() as u64).to_le_bytes(), text.as_bytes(), &model[end..]].concat();
+    (changed, text.len().cast_signed() - length.cast_signed())
 }
 
 /// The events of one command.
@@ -83,18 +133,32 @@ impl Worker {
     }
 
     pub(crate) fn load(&self, path: &Path) -> Result<ModelInfo> {
-        self.start_load(path, self.handle.abort_flag()).end().1
+        self.load_with(path, ModelDefaults::default())
+    }
+
+    pub(crate) fn load_with(&self, path: &Path, defaults: ModelDefaults) -> Result<ModelInfo> {
+        self.begin_load(path, defaults, self.handle.abort_flag()).end().1
     }
 
     pub(crate) fn start_load(&self, path: &Path, abort: AbortFlag) -> Events<ModelInfo> {
+        self.begin_load(path, ModelDefaults::default(), abort)
+    }
+
+    fn begin_load(&self, path: &Path, defaults: ModelDefaults, abort: AbortFlag) -> Events<ModelInfo> {
         let (reply, events) = Events::reply();
         let params = ModelParams {
             path: path.to_owned(),
             gpu_layers: None,
+            devices: None,
             use_mmap: None,
             use_mlock: false,
         };
-        self.handle.load_model(LoadModel { params, abort, reply });
+        self.handle.load_model(LoadModel {
+            params,
+            defaults,
+            abort,
+            reply,
+        });
         events
     }
 

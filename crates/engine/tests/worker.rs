@@ -274,6 +274,11 @@ fn commands_out_of_order_are_refused_and_change_nothing() {
         Err(Error::ModelNotLoaded)
     ));
     worker.load(&model_path()).unwrap();
+    let too_large = ContextOptions {
+        context_size: Some(2_000_000_000),
+        ..Default::default()
+    };
+    assert!(matches!(worker.create_context(too_large), Err(Error::InsufficientMemory { .. })));
     let (_, result) = worker.start(story(), GenerationOptions::default()).0.end();
     assert!(matches!(result, Err(Error::ContextNotCreated)));
     worker.create_context(ContextOptions::default()).unwrap();

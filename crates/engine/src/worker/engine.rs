@@ -156,23 +156,25 @@ impl Engine {
     }
 
     fn serve_model(&mut self, model: &Model) -> Option<Command> {
-        let mut next = self.inbox.next();
-        while let Some(command) = next {
-            next = match command {
-                Command::CreateContext(command) => self.create_and_serve(model, command),
-                Command::Generate(request) => {
-                    refuse(*request, Error::ContextNotCreated);
-                    self.inbox.next()
-                }
-                other => match self.handle_beside_model(model, None, other) {
-                    None => self.inbox.next(),
-                    leaving => return leaving,
-                },
+        // What a context's time ended with has been looked at already.
+        let mut leaving = None;
+        loop {
+            let next = if leaving.is_some() {
+                leaving.take()
+            } else {
+                let command = self.inbox.next()?;
+                self.handle_beside_model(model, None, command)
             };
+            match next {
+                None => {}
+                Some(Command::CreateContext(command)) => leaving = self.create_and_serve(model, command),
+                Some(Command::Generate(request)) => refuse(*request, Error::ContextNotCreated),
+                other => return other,
+            }
         }
-        None
     }
 
+    /// Creates a context and serves it. Returns the command that ended its time, if there was one.
     fn create_and_serve(&mut self, model: &Model, command: CreateContext) -> Option<Command> {
         let CreateContext { options, mut reply } = command;
         reply.started();
@@ -181,7 +183,7 @@ impl Engine {
             Ok(scheduler) => scheduler,
             Err(error) => {
                 reply.end(Err(error));
-                return self.inbox.next();
+                return None;
             }
         };
         AFTER_CONTEXT.call_once(stop_threads_at_exit);

@@ -85,7 +85,7 @@ export class LlamaError extends Error {
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown });
   /** Stable and machine-readable. */
   readonly code: ErrorCode;
-  /** What lies beneath, where there is more to know. */
+  /** What lies beneath, where there is more to know: an `Error` with the words of the operating system or of llama.cpp. */
   readonly cause?: unknown;
 }
 
@@ -95,17 +95,18 @@ export interface InitOptions {
    * The backend that evaluates: `"auto"` takes the best one that is installed, `false` and `"off"` the CPU.
    * @default "auto"
    */
-  gpu?: "auto" | "cuda" | "metal" | "vulkan" | "off" | false | null;
+  gpu?: "auto" | "cuda" | "metal" | "vulkan" | "off" | false | null | undefined;
   /**
-   * CPU threads of the contexts that name no number of their own, 1 to 512.
+   * CPU threads of the contexts that name no number of their own, 1 to 512; never more are used than the machine has
+   * processors.
    * @default "auto": chosen for model and machine
    */
-  numThreads?: number | "auto" | null;
+  numThreads?: number | "auto" | null | undefined;
   /**
    * Prints llama.cpp's log to standard error.
    * @default false
    */
-  debug?: boolean | null;
+  debug?: boolean | null | undefined;
 }
 
 /** What {@link LlamaWorker.init} found. */
@@ -138,21 +139,21 @@ export interface LoadModelOptions {
    * Layers to keep on the GPU.
    * @default all that fit
    */
-  gpuLayers?: number | "auto" | "max" | null;
+  gpuLayers?: number | "auto" | "max" | null | undefined;
   /**
    * Maps the file instead of reading it.
    * @default true
    */
-  useMmap?: boolean | "auto" | null;
+  useMmap?: boolean | "auto" | null | undefined;
   /**
    * Keeps the weights from being swapped out.
    * @default false
    */
-  useMlock?: boolean | null;
+  useMlock?: boolean | null | undefined;
   /** Called with 0 to 1, and exactly once with 1. What it throws aborts the load and is what the promise rejects with. */
-  onProgress?: ((progress: number) => void) | null;
-  /** Aborting it stops the load; the promise rejects with the signal's reason. */
-  signal?: AbortSignal | null;
+  onProgress?: ((progress: number) => void) | null | undefined;
+  /** Aborting it stops the load, unless that is done already; the promise then rejects with the signal's reason. */
+  signal?: AbortSignal | null | undefined;
 }
 
 /** The loaded model. */
@@ -180,32 +181,32 @@ export interface ModelInfo {
 /** Options of {@link LlamaWorker.createContext}. */
 export interface CreateContextOptions {
   /**
-   * Tokens that prompt, history and answer may have together.
+   * Tokens that prompt, history and answer may have together, rounded up to a multiple of 256.
    * @default "auto": the smaller of what the model was trained for and 8192
    */
-  contextSize?: number | "auto" | null;
+  contextSize?: number | "auto" | null | undefined;
   /**
    * Tokens of a prompt that are evaluated at once.
    * @default "auto": 512, or contextSize when that is smaller
    */
-  batchSize?: number | "auto" | null;
+  batchSize?: number | "auto" | null | undefined;
   /**
-   * CPU threads, 1 to 512.
+   * CPU threads, 1 to 512; never more are used than the machine has processors.
    * @default "auto": `numThreads` of `init`
    */
-  threads?: number | "auto" | null;
+  threads?: number | "auto" | null | undefined;
   /** @default "auto" */
-  flashAttention?: "auto" | boolean | null;
+  flashAttention?: "auto" | boolean | null | undefined;
   /**
    * Number format of the attention cache; the smaller ones save memory and cost precision.
    * @default "f16"
    */
-  kvCacheType?: "f32" | "f16" | "bf16" | "q8_0" | "q5_1" | "q5_0" | "q4_1" | "q4_0" | null;
+  kvCacheType?: "f32" | "f16" | "bf16" | "q8_0" | "q5_1" | "q5_0" | "q4_1" | "q4_0" | null | undefined;
   /**
    * Tries even when the context seems to need more memory than there is.
    * @default false
    */
-  ignoreMemorySafetyChecks?: boolean | null;
+  ignoreMemorySafetyChecks?: boolean | null | undefined;
 }
 
 /** The context as it was created. */
@@ -238,45 +239,51 @@ export interface GenerateOptions {
    * Longest answer, in tokens; 0, a negative number and Infinity set no limit.
    * @default no limit: until the model ends its answer or the context is full
    */
-  maxTokens?: number | null;
+  maxTokens?: number | null | undefined;
   /**
    * 0 always takes the likeliest token; larger values vary more.
    * @default 0
    */
-  temperature?: number | null;
+  temperature?: number | null | undefined;
   /**
    * Draws from the K likeliest tokens; 0 from all. Counts only when `temperature` is above 0, as do the next three.
    * @default 40
    */
-  topK?: number | null;
+  topK?: number | null | undefined;
   /**
    * Draws from the likeliest tokens that together have this probability, 0 to 1.
    * @default 0.95
    */
-  topP?: number | null;
+  topP?: number | null | undefined;
   /**
    * Leaves out tokens less likely than this share of the likeliest one, 0 to 1.
    * @default 0
    */
-  minP?: number | null;
+  minP?: number | null | undefined;
   /**
    * The same seed draws the same answer; a whole number from 0 to 4294967294.
    * @default drawn anew for every generation
    */
-  seed?: number | null;
+  seed?: number | null | undefined;
   /** Ends the answer before any of these texts, with `stopReason: "customStopTrigger"`. */
-  stopSequences?: readonly string[] | null;
+  stopSequences?: readonly string[] | null | undefined;
   /** Another name of `stopSequences`, which counts when both are given. */
-  customStopTriggers?: readonly string[] | null;
+  customStopTriggers?: readonly string[] | null | undefined;
   /**
    * What the model is told before the conversation. Counts where one begins without a system message: in the first generation
    * after `createContext`, and with a list of messages.
    */
-  systemPrompt?: string | null;
-  /** Aborting it stops the generation; the promise rejects with the signal's reason. */
-  signal?: AbortSignal | null;
-  /** Called with each piece of text. What it throws aborts the generation and is what the promise rejects with. */
-  onTextChunk?: ((chunk: string) => void) | null;
+  systemPrompt?: string | null | undefined;
+  /**
+   * Aborting it stops the generation; the promise then rejects with the signal's reason, and the conversation is as it was
+   * before. When the model has ended its answer already, the promise resolves as if nothing had been aborted.
+   */
+  signal?: AbortSignal | null | undefined;
+  /**
+   * Called with each piece of text. What it throws aborts the generation and is what the promise rejects with; the
+   * conversation is as it was before only if the model had not ended its answer yet.
+   */
+  onTextChunk?: ((chunk: string) => void) | null | undefined;
 }
 
 /**
@@ -334,7 +341,8 @@ export interface Generation extends Promise<GenerationResult> {
 
 /**
  * A port that carries the message contract: a web `MessagePort`, a `MessagePort` of `node:worker_threads`, or Electron's
- * `MessagePortMain`. One of `addEventListener` and `on` must be there.
+ * `MessagePortMain`. One of `addEventListener` and `on` must be there. Its counterpart takes the worker's listeners off again
+ * when the port closes or the worker is cleaned up.
  */
 export interface MessagePortLike {
   postMessage(message: unknown): void;
@@ -343,14 +351,20 @@ export interface MessagePortLike {
   // biome-ignore lint/suspicious/noExplicitAny: the three kinds of port agree on nothing narrower
   on?(type: any, listener: (event: any) => void): unknown;
   // biome-ignore lint/suspicious/noExplicitAny: as above
+  off?(type: any, listener: (event: any) => void): unknown;
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  removeListener?(type: any, listener: (event: any) => void): unknown;
+  // biome-ignore lint/suspicious/noExplicitAny: as above
   addEventListener?(type: any, listener: (event: any) => void): void;
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  removeEventListener?(type: any, listener: (event: any) => void): void;
 }
 
 /**
  * One model, its context and one chat session, on a thread of their own.
  *
- * Every method returns at once. The asynchronous ones never throw: they reject with a {@link LlamaError}. An idle worker does
- * not keep the process alive; one with a call under way does.
+ * Every method returns at once. The asynchronous ones never throw: they reject with a {@link LlamaError}. An idle worker
+ * without an open port does not keep the process alive; one with a call under way does.
  */
 export class LlamaWorker {
   /**
@@ -369,7 +383,7 @@ export class LlamaWorker {
   /**
    * Starts the backend. Comes first.
    *
-   * Rejects with `INVALID_OPTION`, `BACKEND_UNAVAILABLE`.
+   * Rejects with `INVALID_OPTION`, `BACKEND_UNAVAILABLE`, `WORKER_STOPPED`.
    */
   init(options?: InitOptions | null): Promise<InitInfo>;
 
@@ -377,7 +391,7 @@ export class LlamaWorker {
    * Loads a model, in place of the one before it.
    *
    * Rejects with `NOT_INITIALIZED`, `INVALID_OPTION`, `MODEL_NOT_FOUND`, `MODEL_NOT_A_FILE`, `MODEL_UNREADABLE`,
-   * `MODEL_INVALID`, `MODEL_LOAD_FAILED`, `INSUFFICIENT_MEMORY`, `ABORTED`.
+   * `MODEL_INVALID`, `MODEL_LOAD_FAILED`, `ABORTED`, `WORKER_STOPPED`.
    *
    * @example
    * ```ts
@@ -390,7 +404,8 @@ export class LlamaWorker {
   /**
    * Creates the context, in place of the one before it; the conversation starts over.
    *
-   * Rejects with `MODEL_NOT_LOADED`, `INVALID_OPTION`, `INSUFFICIENT_MEMORY`, `CONTEXT_CREATION_FAILED`.
+   * Rejects with `NOT_INITIALIZED`, `MODEL_NOT_LOADED`, `INVALID_OPTION`, `INSUFFICIENT_MEMORY`, `CONTEXT_CREATION_FAILED`,
+   * `TEMPLATE_FAILED`, `WORKER_STOPPED`.
    */
   createContext(options?: CreateContextOptions | null): Promise<ContextInfo>;
 
@@ -399,10 +414,10 @@ export class LlamaWorker {
    *
    * A prompt is the next user turn of the conversation so far. A list of messages is the conversation: it takes the place of
    * what was said before, and when its last message is the user's, that one is answered; else generation goes on from there.
-   * Generations run one after the other, in the order they were asked for. One that fails or is aborted leaves the conversation
-   * as it was.
+   * Generations run one after the other, in the order they were asked for. One that fails or is aborted before
+   * the model has ended its answer leaves the conversation as it was.
    *
-   * Rejects with `CONTEXT_NOT_CREATED`, `INVALID_OPTION`, `INVALID_MESSAGES`, `TEMPLATE_FAILED`, `PROMPT_TOO_LONG`,
+   * Rejects with `NOT_INITIALIZED`, `CONTEXT_NOT_CREATED`, `INVALID_OPTION`, `INVALID_MESSAGES`, `TEMPLATE_FAILED`, `PROMPT_TOO_LONG`,
    * `DECODE_FAILED`, `WORKER_STOPPED`. After {@link abort} it resolves with what there is, and `stopReason: "abort"`.
    *
    * @param onToken called with each piece of text, as `options.onTextChunk` is
@@ -445,7 +460,7 @@ export class LlamaWorker {
 
 interface Inbound {
   /** Comes back on every message that answers this one. */
-  requestId?: string | number;
+  requestId?: string | number | undefined;
 }
 
 /** Options of `init` in a message. */
@@ -454,35 +469,41 @@ export interface MessageInitOptions extends InitOptions {
    * Language of the texts in `info` and `error` messages, from this message on.
    * @default "pt"
    */
-  locale?: "pt" | "en" | `pt-${string}` | `en-${string}` | null;
+  locale?: "pt" | "en" | `pt-${string}` | `en-${string}` | null | undefined;
 }
 
 /** Options of `load_model` in a message: some are the defaults of later messages. */
 export interface MessageLoadModelOptions extends Omit<LoadModelOptions, "modelPath" | "onProgress" | "signal"> {
   /** Default of {@link CreateContextOptions.contextSize} in the next `create_context`. */
-  contextSize?: number | "auto" | null;
+  contextSize?: number | "auto" | null | undefined;
   /** Default of {@link CreateContextOptions.batchSize} in the next `create_context`. */
-  batchSize?: number | "auto" | null;
+  batchSize?: number | "auto" | null | undefined;
   /** Default of {@link GenerateOptions.seed} in generations. */
-  seed?: number | null;
+  seed?: number | null | undefined;
+  /** Default of {@link CreateContextOptions.ignoreMemorySafetyChecks} in the next `create_context`. */
+  ignoreMemorySafetyChecks?: boolean | null | undefined;
 }
 
 /** The older form of loading names the path beside the options. */
 export type LoadModelMessage = Inbound & { type: "load_model" } & (
     | { options: MessageLoadModelOptions & { modelPath: string } }
-    | { modelPath: string; options?: MessageLoadModelOptions }
+    | { modelPath: string; options?: MessageLoadModelOptions | null | undefined }
   );
 
 /** Generation options that can be sent in a message. Further fields of node-llama-cpp are ignored. */
 export type MessageGenerateOptions = Omit<GenerateOptions, "signal" | "onTextChunk"> & { [option: string]: unknown };
 
+interface Generating {
+  options?: MessageGenerateOptions | null | undefined;
+}
+
 /** What a worker understands, by `type`. */
 export type InboundMessage =
-  | (Inbound & { type: "init"; options?: MessageInitOptions })
+  | (Inbound & { type: "init"; options?: MessageInitOptions | null | undefined })
   | LoadModelMessage
-  | (Inbound & { type: "create_context"; options?: CreateContextOptions })
-  | (Inbound & { type: "generate_completion"; prompt: string; options?: MessageGenerateOptions })
-  | (Inbound & { type: "generate_chat_completion"; messages: readonly ChatMessage[]; options?: MessageGenerateOptions })
+  | (Inbound & { type: "create_context"; options?: CreateContextOptions | null | undefined })
+  | (Inbound & { type: "generate_completion"; prompt: string } & Generating)
+  | (Inbound & { type: "generate_chat_completion"; messages: readonly ChatMessage[] } & Generating)
   | (Inbound & { type: "abort" });
 
 interface Outbound {

@@ -11,7 +11,8 @@ const assert = require("node:assert/strict");
 const { getEventListeners } = require("node:events");
 const { setTimeout: delay } = require("node:timers/promises");
 const { builtInModelPath } = require("../js/index");
-const { STORY, loadedWorker, readyWorker, stillAnswers, test, untilInTime } = require("./support");
+const { block } = require("./fixtures/busy");
+const { CAPITAL, STORY, loadedWorker, readyWorker, stillAnswers, test, untilInTime } = require("./support");
 
 const SENTENCE = "The quick brown fox jumps over the lazy dog. ";
 const LONG_ANSWER = { maxTokens: 2000 };
@@ -42,6 +43,19 @@ test("abort in the middle of a prompt of 1,500 tokens", async (context) => {
   assert.equal(text, "");
   assert.equal(usage.completionTokens, 0);
   assert.ok(await stillAnswers(worker));
+});
+
+test("an abort cuts an evaluation short, also when the whole prompt is one", async (context) => {
+  const worker = await readyWorker(context);
+  const prompt = await promptOfAtLeast(worker, 1500);
+  await worker.createContext({ threads: 1, batchSize: 2048 });
+  const generation = worker.generate(prompt, { maxTokens: 1 });
+  await delay(30);
+  worker.abort();
+  assert.equal((await generation).usage.completionTokens, 0);
+  const { usage } = await worker.generate(prompt, { maxTokens: 1 });
+  assert.ok(usage.promptTokens >= 1500);
+  assert.ok(usage.cachedTokens < usage.promptTokens / 10, `${usage.cachedTokens} of ${usage.promptTokens}`);
 });
 
 test("after an abort in the prompt the same context answers the next one", async (context) => {
@@ -111,6 +125,106 @@ test("leaving the loop ends the generation", async (context) => {
   assert.ok(await stillAnswers(worker));
 });
 
+/**
+ * How many tokens of a conversation the worker has in memory. Looking changes what is said, so it comes last.
+ *
+ * @param {import("../index").LlamaWorker} worker
+ * @param {string} answer to the story's prompt
+ */
+async function tokensInMemory(worker, answer) {
+  const messages = [
+    { role: "user", content: STORY },
+    { role: "assistant", content: answer },
+    { role: "user", content: CAPITAL.question },
+  ];
+  return (await worker.generate(messages, { maxTokens: 1 })).usage.cachedTokens;
+}
+
+test("a signal stops the model itself, long before its answer is complete", async (context) => {
+  const worker = await readyWorker(context);
+  const { text, usage } = await worker.generate(STORY);
+  const complete = await tokensInMemory(worker, text);
+  assert.ok(complete > usage.totalTokens * 0.95, `${complete} of ${usage.totalTokens}`);
+  const attempt = async () => {
+    await worker.createContext({ threads: 1 });
+    const controller = new AbortController();
+    const generation = worker.generate(STORY, { signal: controller.signal }, () => controller.abort());
+    await generation.catch(() => {});
+    return tokensInMemory(worker, text);
+  };
+  const stopped = await untilInTime(attempt, (tokens) => tokens < complete * 0.8);
+  assert.ok(stopped < complete * 0.8, `${stopped} of ${complete}`);
+});
+
+test("a turn that a signal ended is not in the conversation", async (context) => {
+  const worker = await readyWorker(context);
+  const fresh = await worker.generate(CAPITAL.question, { maxTokens: 1 });
+  const attempt = async () => {
+    await worker.createContext({ threads: 1 });
+    const controller = new AbortController();
+    const generation = worker.generate(STORY, { signal: controller.signal }, () => controller.abort());
+    return generation.then(
+      () => "answered",
+      (error) => error.name,
+    );
+  };
+  assert.equal(await untilInTime(attempt, (outcome) => outcome === "AbortError"), "AbortError");
+  const next = await worker.generate(CAPITAL.question, { maxTokens: 1 });
+  assert.equal(next.usage.promptTokens, fresh.usage.promptTokens);
+});
+
+test("a signal that comes when the model has ended its answer changes nothing: result and conversation agree", async (context) => {
+  const worker = await readyWorker(context);
+  const controller = new AbortController();
+  const looped = [];
+  const generation = worker.generate(STORY, { signal: controller.signal }, (chunk) => {
+    looped.push(chunk);
+    block(looped.length === 1 ? 300 : 0);
+    controller.abort();
+  });
+  const { text, stopReason, usage } = await generation;
+  assert.equal(stopReason, "eogToken");
+  assert.equal(looped.join(""), text);
+  const next = await worker.generate(CAPITAL.question, { maxTokens: 1 });
+  assert.ok(next.usage.promptTokens > usage.totalTokens);
+});
+
+test("a callback that throws when the model has ended its answer rejects all the same", async (context) => {
+  const worker = await readyWorker(context);
+  const thrown = new TypeError("in the callback");
+  const generation = worker.generate(CAPITAL.question, {}, () => {
+    block(300);
+    throw thrown;
+  });
+  await assert.rejects(generation, (error) => error === thrown);
+  assert.ok(await stillAnswers(worker));
+});
+
+test("a signal that comes when the model is loaded changes nothing", async (context) => {
+  const worker = await loadedWorker(context);
+  const controller = new AbortController();
+  const load = worker.loadModel(builtInModelPath, {
+    signal: controller.signal,
+    onProgress: () => {
+      if (!controller.signal.aborted) block(300);
+      controller.abort();
+    },
+  });
+  assert.equal((await load).name, "tiny-chat.gguf");
+  assert.ok(await stillAnswers(worker));
+});
+
+test("a signal that throws when it is asked to listen rejects with what it threw", async (context) => {
+  const worker = await readyWorker(context);
+  const thrown = new Error("from the signal");
+  const addEventListener = () => {
+    throw thrown;
+  };
+  const signal = /** @type {any} */ ({ aborted: false, addEventListener, removeEventListener() {} });
+  await assert.rejects(worker.generate(STORY, { signal }), (error) => error === thrown);
+  assert.ok(await stillAnswers(worker));
+});
+
 test("a signal that is aborted already rejects with its reason and starts nothing", async (context) => {
   const worker = await readyWorker(context);
   const reason = new Error("changed my mind");
@@ -144,14 +258,20 @@ test("a signal aborted later rejects with its own reason, in the loop as well", 
 
 test("after a signal was aborted no callback is called any more", async (context) => {
   const worker = await readyWorker(context);
-  const controller = new AbortController();
-  let calls = 0;
-  const abortAtOnce = () => {
-    calls += 1;
-    controller.abort();
+  const attempt = async () => {
+    await worker.createContext({ threads: 1 });
+    const controller = new AbortController();
+    let calls = 0;
+    const abortAtOnce = () => {
+      calls += 1;
+      controller.abort();
+    };
+    const generation = worker.generate(STORY, { signal: controller.signal }, abortAtOnce);
+    const outcome = await generation.catch((error) => error);
+    return { calls, name: outcome.name };
   };
-  await assert.rejects(worker.generate(STORY, { signal: controller.signal }, abortAtOnce), { name: "AbortError" });
-  assert.equal(calls, 1);
+  const outcome = await untilInTime(attempt, ({ name }) => name === "AbortError");
+  assert.deepEqual(outcome, { calls: 1, name: "AbortError" });
 });
 
 test("a signal that is never aborted is let go at the end", async (context) => {
@@ -166,12 +286,24 @@ test("a signal that is never aborted is let go at the end", async (context) => {
 test("a signal ends a load, and the worker loads again", async (context) => {
   const worker = await loadedWorker(context);
   const reason = new Error("too slow");
-  const controller = new AbortController();
-  const load = worker.loadModel(builtInModelPath, { signal: controller.signal });
-  controller.abort(reason);
-  await assert.rejects(load, (error) => error === reason);
+  const attempt = async () => {
+    const controller = new AbortController();
+    const load = worker.loadModel(builtInModelPath, { signal: controller.signal });
+    controller.abort(reason);
+    return load.catch((error) => error);
+  };
+  assert.equal(await untilInTime(attempt, (outcome) => outcome === reason), reason);
   await worker.loadModel(builtInModelPath);
   assert.ok(await stillAnswers(worker));
+});
+
+test("a signal that comes after abort() adds nothing to it", async (context) => {
+  const worker = await readyWorker(context);
+  const controller = new AbortController();
+  const generation = worker.generate(STORY, { signal: controller.signal });
+  assert.equal(worker.abort(), true);
+  controller.abort();
+  assert.equal((await generation).stopReason, "abort");
 });
 
 test("a signal ends its own generation only", async (context) => {

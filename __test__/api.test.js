@@ -8,6 +8,7 @@
 
 const assert = require("node:assert/strict");
 const fs = require("node:fs");
+const os = require("node:os");
 const path = require("node:path");
 const { LlamaWorker, builtInModelPath } = require("../js/index");
 const { CAPITAL, loadedWorker, readyWorker, stillAnswers, test } = require("./support");
@@ -98,7 +99,19 @@ test("createContext defaults to what the model was trained for, and takes its ow
   assert.equal(small.contextSize, 512);
   assert.equal(small.batchSize, 64);
   assert.equal(small.threads, 1);
+  assert.equal((await worker.createContext({ contextSize: 300 })).contextSize, 512);
   assert.ok(await stillAnswers(worker));
+});
+
+test("numThreads of init is what a context without a number of its own gets, as far as there are processors", async (context) => {
+  const worker = new LlamaWorker();
+  context.after(() => worker.cleanup());
+  const two = Math.min(2, os.availableParallelism());
+  await worker.init({ gpu: false, numThreads: two });
+  await worker.loadModel(builtInModelPath);
+  assert.equal((await worker.createContext()).threads, two);
+  assert.equal((await worker.createContext({ threads: 1 })).threads, 1);
+  assert.ok((await worker.createContext({ threads: 512 })).threads <= os.cpus().length);
 });
 
 for (const kvCacheType of ["f32", "bf16", "q8_0"]) {
@@ -236,6 +249,12 @@ test("messages take the place of what was said before, and a prompt goes on from
   assert.match((await worker.generate("What is my name?")).text, /Ana/);
 });
 
+test("a last message of the assistant's that says nothing yet is not gone on from: the question before it is answered", async (context) => {
+  const worker = await readyWorker(context);
+  const { text } = await worker.generate([...NAME_BY_ROLE, { role: "assistant", content: "" }]);
+  assert.equal(text, "Your name is Ana.");
+});
+
 test("messages that do not end with the user's are gone on from", async (context) => {
   const worker = await readyWorker(context);
   const { text, usage } = await worker.generate(NAME_BY_ROLE.slice(0, 2), { maxTokens: 8 });
@@ -342,6 +361,32 @@ test("unknown options are ignored", async (context) => {
   const worker = await readyWorker(context);
   const options = { repeatPenalty: { penalty: 1.1 }, responsePrefix: undefined, somethingNew: () => {} };
   assert.equal((await worker.generate(CAPITAL.question, options)).text, CAPITAL.answer);
+});
+
+test("options may be inherited, and may be getters", async (context) => {
+  const worker = await readyWorker(context);
+  class Limited {
+    #limit = 3;
+    get maxTokens() {
+      return this.#limit;
+    }
+  }
+  const heard = [];
+  assert.equal((await worker.generate(CAPITAL.question, new Limited())).text, "The capital of");
+  await worker.createContext(Object.create({ contextSize: 512, threads: 1 }));
+  const hearing = Object.create({ maxTokens: 3, onTextChunk: (chunk) => heard.push(chunk) });
+  assert.equal((await worker.generate(CAPITAL.question, hearing)).text, heard.join(""));
+  assert.equal(heard.join(""), "The capital of");
+});
+
+test("loadModel takes inherited options beside a path and with one", async (context) => {
+  const worker = await loadedWorker(context);
+  const reported = [];
+  const onProgress = (progress) => reported.push(progress);
+  await worker.loadModel(builtInModelPath, Object.freeze(Object.create({ onProgress })));
+  assert.equal(reported.at(-1), 1);
+  await assert.rejects(worker.loadModel(builtInModelPath, Object.create({ useMmap: "yes" })), /useMmap.*yes/);
+  assert.equal((await worker.loadModel(Object.create({ modelPath: builtInModelPath }))).name, "tiny-chat.gguf");
 });
 
 test("generations asked for at once run in that order, in one conversation", async (context) => {

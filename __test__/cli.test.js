@@ -1,16 +1,17 @@
 /**
  * The command `llama-worker`, as a shell sees it: what it prints, where, and its exit code.
  *
- * Has no terminal: colours of a chat, Ctrl-C and the prompt sign are not looked at.
+ * Has no terminal, only streams that say they are one: how a real one draws a line is not looked at.
  */
 
 "use strict";
 
 const assert = require("node:assert/strict");
 const { spawn } = require("node:child_process");
+const { once } = require("node:events");
 const path = require("node:path");
 const { version } = require("../package.json");
-const { CAPITAL, runNode, test } = require("./support");
+const { CAPITAL, STORY, runNode, test, untilInTime } = require("./support");
 
 const CLI = path.join(__dirname, "..", "js", "cli.js");
 const ONE_THREAD = ["--threads", "1"];
@@ -72,6 +73,13 @@ test("--help and --version need no model", async () => {
 const misuse = {
   "an unknown option": [["--modle", "x"], /unknown option '--modle', see llama-worker --help/],
   "an option without its value": [["--model"], /--model.*see llama-worker --help/],
+  "a value that begins with a dash": [
+    ["--context-size", "-5", "x"],
+    /option `--context-size` has no value; one that begins with a dash is written `--context-size=-…`, see/,
+  ],
+  "an option in the place of a value": [["--model", "--threads", "1"], /option `--model` has no value/],
+  "an empty prompt": [[""], /the prompt is empty/],
+  "a prompt of blanks": [[" ", ""], /the prompt is empty/],
   "a number in words": [["--threads", "two", "x"], /option `--threads` is `two`, expected a number/],
 };
 for (const [what, [args, sentence]] of Object.entries(misuse)) {
@@ -88,6 +96,7 @@ const failures = {
   "a model that does not exist": [["--model", "nowhere.gguf", "x"], /nowhere\.gguf/],
   "a model that is none": [["--model", __filename, "x"], /cli\.test\.js/],
   "an option out of its range": [["--max-tokens", "1.5", "x"], /maxTokens.*1\.5/],
+  "a negative size": [["--context-size=-5", "x"], /contextSize.*-5/],
 };
 for (const [what, [args, sentence]] of Object.entries(failures)) {
   test(`${what}: one sentence, exit code 1`, async () => {
@@ -106,6 +115,145 @@ test("a missing addon is one sentence too, and a stack only on request", async (
   assert.match(plain.stderr, /^llama-worker: the native addon [^\n]+\n$/);
   const debug = await run(["x"], { env: { ...env, LLAMA_WORKER_DEBUG: "1" } });
   assert.match(debug.stderr, /\n\s+at /);
+});
+
+test("one failure among piped lines: the others are answered, the exit code tells", async () => {
+  const input = `${"hello ".repeat(400)}\n${CAPITAL.question}\n`;
+  const { code, stdout, stderr } = await run([...ONE_THREAD, "--context-size", "256"], { input });
+  assert.equal(stdout, `${CAPITAL.answer}\n`);
+  assert.match(stderr, /^llama-worker: [^\n]*256[^\n]*\/reset starts a new conversation\n$/);
+  assert.equal(code, 1);
+});
+
+const TERMINAL = path.join(__dirname, "fixtures", "terminal.js");
+const PROMPT = "> ";
+const [CTRL_C, CTRL_D] = ["\x03", "\x04"];
+
+/** A chat in what it takes for a terminal. */
+class Terminal {
+  screen = "";
+  errors = "";
+  #child;
+  #seen = 0;
+
+  /**
+   * @param {string[]} args
+   * @param {Record<string, string>} [env]
+   */
+  constructor(args = [], env = {}) {
+    this.#child = spawn(process.execPath, [TERMINAL, ...ONE_THREAD, ...args], { env: { ...process.env, ...env } });
+    this.ended = new Promise((resolve) => this.#child.once("close", (...end) => resolve(end)));
+    this.#child.stdout.setEncoding("utf8").on("data", (text) => (this.screen += text));
+    this.#child.stderr.setEncoding("utf8").on("data", (text) => (this.errors += text));
+  }
+
+  /** @param {string} keys */
+  type(keys) {
+    this.#child.stdin.write(keys);
+  }
+
+  /**
+   * Waits until the screen shows it, behind what was waited for before.
+   *
+   * @param {string} text
+   * @returns {Promise<string>} what came before it
+   */
+  async until(text) {
+    const start = this.#seen;
+    for (let place = -1; place < 0; ) {
+      place = this.screen.indexOf(text, start);
+      if (place >= 0) this.#seen = place + text.length;
+      else await Promise.race([once(this.#child.stdout, "data"), this.#failAtEnd(text)]);
+    }
+    return this.screen.slice(start, this.#seen - text.length);
+  }
+
+  /** @param {string} text */
+  async #failAtEnd(text) {
+    const [code] = await this.ended;
+    throw new Error(`the chat ended with ${code} before it showed \`${text}\`: ${this.screen}${this.errors}`);
+  }
+
+  /** @returns {Promise<string>} what is said on the stream for errors, which may come later than what follows on the screen */
+  async complaint() {
+    while (!this.errors.includes("\n")) await once(this.#child.stderr, "data");
+    return this.errors;
+  }
+
+  end() {
+    this.#child.kill("SIGKILL");
+  }
+}
+
+/**
+ * @param {import("node:test").TestContext} context
+ * @param {string[]} [args]
+ * @param {Record<string, string>} [env]
+ */
+async function chat(context, args, env) {
+  const terminal = new Terminal(args, env);
+  context.after(() => terminal.end());
+  const greeting = await terminal.until(PROMPT);
+  assert.match(greeting, /tiny-chat\.gguf: \/reset .* \/exit or Ctrl-D .* Ctrl-C stops an answer\n/);
+  return terminal;
+}
+
+test("a chat in a terminal: answers, a new conversation, Ctrl-D and a line end", async (context) => {
+  const terminal = await chat(context);
+  terminal.type("My name is Ana.\r");
+  await terminal.until(PROMPT);
+  terminal.type("What is my name?\r");
+  assert.match(await terminal.until(PROMPT), /Ana/);
+  terminal.type("/reset\r");
+  assert.match(await terminal.until(PROMPT), /a new conversation begins\n/);
+  terminal.type("What is my name?\r");
+  assert.doesNotMatch(await terminal.until(PROMPT), /Ana/);
+  terminal.type(CTRL_D);
+  assert.deepEqual(await terminal.ended, [0, null]);
+  assert.ok(terminal.screen.endsWith("\n"));
+});
+
+test("Ctrl-C stops an answer, and leaves where none is written", async (context) => {
+  const terminal = await chat(context);
+  const story = await run([...ONE_THREAD, STORY]);
+  const attempt = async () => {
+    terminal.type("/reset\r");
+    await terminal.until(PROMPT);
+    terminal.type(`${STORY}\r`);
+    await terminal.until("Once");
+    terminal.type(CTRL_C);
+    return `Once${await terminal.until(PROMPT)}`;
+  };
+  const told = await untilInTime(attempt, (text) => !text.includes(story.stdout.trimEnd().slice(-40)));
+  assert.ok(!told.includes(story.stdout.trimEnd().slice(-40)), told);
+  terminal.type(`${CAPITAL.question}\r`);
+  assert.match(await terminal.until(PROMPT), /Paris/);
+  terminal.type(CTRL_C);
+  assert.deepEqual(await terminal.ended, [0, null]);
+  assert.ok(terminal.screen.endsWith("\n"));
+  assert.equal(terminal.errors, "");
+});
+
+test("an answer that fails does not end the chat, and whoever went on ends it without a failure", async (context) => {
+  const terminal = await chat(context, ["--context-size", "256"]);
+  terminal.type(`${"hello ".repeat(400)}\r`);
+  await terminal.until(PROMPT);
+  assert.match(await terminal.complaint(), /256.*\/reset starts a new conversation/);
+  terminal.type(`${CAPITAL.question}\r`);
+  assert.match(await terminal.until(PROMPT), /Paris/);
+  terminal.type("/exit\r");
+  assert.deepEqual(await terminal.ended, [0, null]);
+});
+
+test("a /reset that fails does not end the chat", async (context) => {
+  const terminal = await chat(context, [], { FAILING_RESET: "1" });
+  terminal.type("My name is Ana.\r");
+  await terminal.until(PROMPT);
+  terminal.type("/reset\r");
+  assert.doesNotMatch(await terminal.until(PROMPT), /a new conversation/);
+  assert.match(await terminal.complaint(), /llama-worker: [^\n]*contextSize/);
+  terminal.type("What is my name?\r");
+  assert.match(await terminal.until(PROMPT), /Ana/);
 });
 
 test("a reader that has seen enough is no failure", async () => {

@@ -8,9 +8,13 @@
 "use strict";
 
 const assert = require("node:assert/strict");
+const { fork } = require("node:child_process");
+const { once } = require("node:events");
 const fs = require("node:fs");
 const path = require("node:path");
+const { setTimeout: delay } = require("node:timers/promises");
 const { builtInModelPath } = require("../js/index");
+const { block } = require("./fixtures/busy");
 const { CONNECTIONS, overFork, overThreadPort } = require("./fixtures/connections");
 const { CAPITAL, STORY, test, untilInTime } = require("./support");
 
@@ -192,23 +196,34 @@ test("init that fails: one error, with code and details", async (context) => {
   assert.equal((await ask(connection, INIT)).at(-1).message, "llama.cpp inicializado com sucesso");
 });
 
-test("load_model before init: one error", async (context) => {
-  const connection = await open(context);
-  const [{ type, error, code }] = await ask(connection, LOAD);
-  assert.deepEqual([type, error, code], ["error", "llama.cpp não inicializado", "NOT_INITIALIZED"]);
-  await nothingMore(connection);
-});
+for (const message of [LOAD, { type: "load_model" }]) {
+  test(`load_model before init, ${message.options ? "with" : "without"} a path: one error`, async (context) => {
+    const connection = await open(context);
+    const [{ type, error, code }] = await ask(connection, message);
+    assert.deepEqual([type, error, code], ["error", "llama.cpp não inicializado", "NOT_INITIALIZED"]);
+    await nothingMore(connection);
+  });
+}
 
-test("create_context before a model: one error", async (context) => {
-  const connection = await open(context);
-  await ask(connection, INIT);
-  const [{ type, error, code }] = await ask(connection, CREATE);
-  assert.deepEqual([type, error, code], ["error", "Modelo não carregado", "MODEL_NOT_LOADED"]);
-  await nothingMore(connection);
-});
+for (const message of [CREATE, { ...CREATE, options: { contextSize: "big" } }]) {
+  test(`create_context before a model, ${message.options ? "with a bad" : "without an"} option: one error`, async (context) => {
+    const connection = await open(context);
+    await ask(connection, INIT);
+    const [{ type, error, code }] = await ask(connection, message);
+    assert.deepEqual([type, error, code], ["error", "Modelo não carregado", "MODEL_NOT_LOADED"]);
+    connection.send({ type: "bogus" });
+    assert.match((await connection.inbox.next()).error, /bogus/);
+  });
+}
 
-for (const message of [prompt("x"), chat([{ role: "user", content: "x" }])]) {
-  test(`${message.type} without a context: its info, then one error`, async (context) => {
+const tooEarly = {
+  generate_completion: prompt("x"),
+  "generate_completion with a bad option": prompt("x", { options: { maxTokens: "x" } }),
+  generate_chat_completion: chat([{ role: "user", content: "x" }]),
+  "generate_chat_completion without messages": chat([]),
+};
+for (const [what, message] of Object.entries(tooEarly)) {
+  test(`${what}, without a context: its info, then one error`, async (context) => {
     const connection = await open(context);
     await ask(connection, INIT);
     const [first, failure, ...more] = await ask(connection, message);
@@ -263,6 +278,17 @@ test("contextSize given at load_model is the default of create_context", async (
   const connection = await open(context);
   await ask(connection, INIT);
   await ask(connection, { ...LOAD, options: { ...LOAD.options, contextSize: 256 } });
+  await ask(connection, CREATE);
+  const failure = (await ask(connection, prompt("hello ".repeat(400)))).at(-1);
+  assert.equal(failure.code, "PROMPT_TOO_LONG");
+  assert.match(failure.details, /256/);
+});
+
+test("a load_model that fails changes no default", async (context) => {
+  const connection = await open(context);
+  await ask(connection, INIT);
+  await ask(connection, { ...LOAD, options: { ...LOAD.options, contextSize: 256 } });
+  await ask(connection, { type: "load_model", options: { modelPath: "nowhere.gguf", contextSize: 2048 } });
   await ask(connection, CREATE);
   const failure = (await ask(connection, prompt("hello ".repeat(400)))).at(-1);
   assert.equal(failure.code, "PROMPT_TOO_LONG");
@@ -336,6 +362,12 @@ const ana = {
     { role: "assistant", content: "Nice to meet you, Ana!" },
     { type: "user", text: "What is my name?" },
   ],
+  "and an answer that is still empty": [
+    { role: "user", content: "My name is Ana." },
+    { role: "assistant", content: "Nice to meet you, Ana!" },
+    { role: "user", content: "What is my name?" },
+    { role: "assistant", content: "" },
+  ],
 };
 for (const [shape, messages] of Object.entries(ana)) {
   test(`generate_chat_completion with messages ${shape}`, async (context) => {
@@ -389,6 +421,19 @@ test("abort: two infos, no completion_done, and the next prompt is answered", as
   await ask(connection, CREATE);
   const done = (await ask(connection, prompt(CAPITAL.question))).find(({ type }) => type === "completion_done");
   assert.equal(done.fullText, CAPITAL.answer);
+});
+
+test("two aborts of one generation are answered as one", async (context) => {
+  const connection = await ready(context);
+  const attempt = async () => {
+    connection.send(prompt(STORY, { options: { maxTokens: 2000 } }));
+    await collectUntil(connection, ({ type }) => type === "completion_chunk");
+    connection.send({ type: "abort" });
+    connection.send({ type: "abort" });
+    return texts(await collectUntilMarker(connection));
+  };
+  const answers = await untilInTime(attempt, ([first]) => first === "Operação abortada");
+  assert.deepEqual(answers, ["Operação abortada", "Geração abortada pelo usuário"]);
 });
 
 test("abort acts at once, before a generation has begun", async (context) => {
@@ -475,6 +520,7 @@ test("cleanup: `Recursos liberados` is the last message, then the port is closed
   assert.deepEqual(answers.at(-1), info("Recursos liberados"));
   await Promise.all(cleanups);
   connection.send(INIT);
+  await delay(50);
   assert.deepEqual(connection.inbox.rest(), []);
 });
 
@@ -487,13 +533,39 @@ test("SIGINT: the forked script says `Recursos liberados` and exits with 0", asy
   assert.deepEqual(connection.inbox.rest(), [info("Recursos liberados")]);
 });
 
+test("SIGINT: what the parent has not read yet is sent before the script exits", async () => {
+  const child = fork(require.resolve("llama-worker/worker"));
+  const received = [];
+  child.on("message", (message) => received.push(message));
+  await once(child, "message");
+  const ended = Promise.all([once(child, "exit"), once(child, "disconnect")]);
+  // Its answer is far more than a pipe takes at once.
+  const type = "x".repeat(4 << 20);
+  await new Promise((resolve) => child.send({ type }, resolve));
+  block(300);
+  child.kill("SIGINT");
+  block(300);
+  const [[code]] = await ended;
+  assert.equal(code, 0);
+  assert.equal(received.length, 3);
+  assert.ok(received[1].error.endsWith(type));
+  assert.deepEqual(received[2], info("Recursos liberados"));
+});
+
 test("a port that is closed by the other side ends its generation; the worker lives on", async (context) => {
-  const connection = await ready(context);
-  connection.send(prompt(STORY, { options: { maxTokens: 2000 } }));
-  await collectUntil(connection, ({ type }) => type === "completion_chunk");
-  connection.hangUp();
-  await connection.worker.createContext({ threads: 1 });
-  assert.equal((await connection.worker.generate(CAPITAL.question)).text, CAPITAL.answer);
+  const attempt = async () => {
+    const connection = await ready(context);
+    const seen = [];
+    connection.worker.onMessage = (message) => seen.push(message);
+    connection.send(prompt(STORY, { options: { maxTokens: 2000 } }));
+    await collectUntil(connection, ({ type }) => type === "completion_chunk");
+    connection.hangUp();
+    await connection.worker.createContext({ threads: 1 });
+    assert.equal((await connection.worker.generate(CAPITAL.question)).text, CAPITAL.answer);
+    return texts(seen);
+  };
+  const seen = await untilInTime(attempt, (told) => !told.includes("completion_done"));
+  assert.deepEqual(seen, ["Gerando texto...", "Geração abortada pelo usuário"]);
 });
 
 test("messages of the port are also seen by onMessage", async (context) => {

@@ -1,7 +1,8 @@
 /**
  * Every failure has its code, arrives as a rejection, names what was wrong, and leaves the worker usable.
  *
- * A table: what is called, which code comes, which word the message has. After each call the same worker still answers.
+ * A table: what is called, which code comes, which word the message has. After each call the same worker goes on with the
+ * conversation it had.
  */
 
 "use strict";
@@ -10,13 +11,17 @@ const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
+const { pathToFileURL } = require("node:url");
 const { LlamaError, LlamaWorker, builtInModelPath } = require("../js/index");
 const { writeBrokenFiles } = require("./fixtures/gguf-files");
-const { loadedWorker, readyWorker, runFixture, stillAnswers, test } = require("./support");
+const { STORY, loadedWorker, readyWorker, runFixture, stillAnswers, test } = require("./support");
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "llama-worker-errors-"));
 process.once("exit", () => fs.rmSync(folder, { recursive: true, force: true }));
 const broken = writeBrokenFiles(folder, builtInModelPath);
+
+/** Longer than any file system lets a name be. */
+const TOO_LONG = path.join(folder, `${"x".repeat(300)}.gguf`);
 
 /**
  * @param {string} name
@@ -59,6 +64,15 @@ const invalidLoad = [
   row("signal is no signal", "INVALID_OPTION", /signal/, (worker) =>
     worker.loadModel(builtInModelPath, { signal: {} }),
   ),
+  row("a signal that nobody can leave", "INVALID_OPTION", /signal.*expected an AbortSignal/, (worker) =>
+    worker.loadModel(builtInModelPath, { signal: { aborted: false, addEventListener() {} } }),
+  ),
+  row("the path is a Buffer", "INVALID_OPTION", /modelPath.*Buffer.*as a string/, (worker) =>
+    worker.loadModel(Buffer.from(builtInModelPath)),
+  ),
+  row("the path is a URL", "INVALID_OPTION", /modelPath.*URL.*as a string/, (worker) =>
+    worker.loadModel(pathToFileURL(builtInModelPath)),
+  ),
 ];
 
 const unusableFiles = [
@@ -68,6 +82,7 @@ const unusableFiles = [
   row("the path goes through a file", "MODEL_NOT_FOUND", /inside/, (worker) =>
     worker.loadModel(path.join(builtInModelPath, "inside.gguf")),
   ),
+  row("the system refuses the path", "MODEL_UNREADABLE", /xxx\.gguf/, (worker) => worker.loadModel(TOO_LONG)),
   row("the path is a folder", "MODEL_NOT_A_FILE", /llama-worker-errors/, (worker) => worker.loadModel(folder)),
   ...Object.entries(broken).map(([name, file]) =>
     row(`the file is ${name}`, ["MODEL_INVALID", "MODEL_LOAD_FAILED"], RegExp(`${name}\\.gguf`), (worker) =>
@@ -196,28 +211,25 @@ for (const expected of invalidInit) {
   });
 }
 
-for (const expected of [...invalidLoad, ...unusableFiles]) {
-  test(`${expected.name}: ${expected.codes.join(" or ")}`, async (context) => {
-    const worker = await loadedWorker(context);
-    await assertRejects(worker, expected);
-    await worker.loadModel(builtInModelPath);
-    assert.ok(await stillAnswers(worker));
-  });
-}
-
-for (const expected of [...invalidContext, ...invalidGeneration, ...invalidInput]) {
+const refusals = [...invalidLoad, ...unusableFiles, ...invalidContext, ...invalidGeneration, ...invalidInput];
+for (const expected of refusals) {
   test(`${expected.name}: ${expected.codes.join(" or ")}`, async (context) => {
     const worker = await readyWorker(context);
+    await worker.generate("My name is Ana.");
     await assertRejects(worker, expected);
-    assert.ok(await stillAnswers(worker));
+    assert.match((await worker.generate("What is my name?")).text, /Ana/);
   });
 }
 
-test("a call that was refused leaves the conversation as it was", async (context) => {
-  const worker = await readyWorker(context);
-  await worker.generate("My name is Ana.");
-  for (const expected of [...invalidGeneration, ...invalidInput]) await assertRejects(worker, expected);
-  assert.match((await worker.generate("What is my name?")).text, /Ana/);
+test("what lies beneath a failure is its cause", async (context) => {
+  const worker = await loadedWorker(context);
+  await assert.rejects(worker.loadModel(TOO_LONG), ({ code, cause }) => {
+    assert.equal(code, "MODEL_UNREADABLE");
+    assert.ok(cause instanceof Error);
+    assert.match(cause.message, /too long/i);
+    return true;
+  });
+  await assert.rejects(worker.loadModel(path.join(folder, "missing.gguf")), (error) => !("cause" in error));
 });
 
 test("calls in the wrong order: each tells what comes first, and the right order still works", async (context) => {
@@ -260,16 +272,22 @@ test("after cleanup everything is refused", async (context) => {
 
 test("calls that were waiting when cleanup came are settled", async (context) => {
   const worker = await readyWorker(context);
-  const outcomes = Promise.allSettled([
-    worker.generate("x"),
-    worker.loadModel(builtInModelPath),
+  const steps = [
+    worker.generate(STORY),
     worker.createContext(),
+    worker.init(),
+    worker.loadModel(builtInModelPath),
     worker.generate("x"),
-  ]);
+  ];
+  const outcomes = Promise.allSettled(steps);
   await worker.cleanup();
-  for (const { status, reason } of await outcomes) {
-    if (status === "rejected") assert.ok(reason instanceof LlamaError, String(reason));
-  }
+  const told = (await outcomes).map((outcome) =>
+    outcome.status === "fulfilled" ? outcome.value.stopReason : outcome.reason.code,
+  );
+  assert.match(told[0], /^(abort|WORKER_STOPPED)$/);
+  assert.deepEqual(told.slice(1, 3), ["WORKER_STOPPED", "WORKER_STOPPED"]);
+  assert.match(told[3], /^(ABORTED|WORKER_STOPPED)$/);
+  assert.match(told[4], /^(abort|WORKER_STOPPED)$/);
 });
 
 test("a failed generation is thrown by its loop", async (context) => {

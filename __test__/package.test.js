@@ -18,7 +18,8 @@ const { CAPITAL, HANG_MS } = require("./support");
 const CHECKOUT = path.join(__dirname, "..");
 const manifest = JSON.parse(fs.readFileSync(path.join(CHECKOUT, "package.json"), "utf8"));
 
-const LIFECYCLE_SCRIPTS = ["preinstall", "install", "postinstall", "preprepare", "prepare", "postprepare", "prepack"];
+/** What npm runs where a package is installed. `prepack` is not among them: it runs only where one is packed. */
+const LIFECYCLE_SCRIPTS = ["preinstall", "install", "postinstall", "preprepare", "prepare", "postprepare"];
 
 /** Says what a consumer sees, in a form that both module systems can print. */
 const USE = `

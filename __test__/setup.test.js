@@ -26,6 +26,7 @@ const { rustComplaint } = require("../scripts/setup/rust-toolchain");
 const { hashInputs, readStamp, writeStamp } = require("../scripts/setup/stamp");
 const { howToInstall, packagesFor, requireSystemPackages, unmetNeeds } = require("../scripts/setup/system-packages");
 const { isAtLeast, parseVersion } = require("../scripts/setup/version");
+const { runNode } = require("./support");
 
 /** @param {import("node:test").TestContext} context */
 function temporaryFolder(context) {
@@ -227,6 +228,41 @@ test("libclang is found where distributions and people put it, and not mistaken 
     const here = { platform, environment, filesIn: (/** @type {string} */ folder) => folders[folder] ?? [] };
     assert.equal(hasLibclang(here), expected, JSON.stringify([folders, environment]));
   }
+});
+
+const CLIENT = path.join(__dirname, "..", "scripts", "client.js");
+const PREPACK = path.join(__dirname, "..", "scripts", "prepack.js");
+
+test("the client gets all arguments, runs where the user stands, and its exit code is handed on", async (context) => {
+  const folder = temporaryFolder(context);
+  const script = path.join(folder, "fake-client.js");
+  fs.writeFileSync(
+    script,
+    "console.log(JSON.stringify([process.cwd(), process.argv.slice(2)])); process.exitCode = 7;",
+  );
+  const args = ["--model", "near by.gguf", "--threads=1", "What's that? --help"];
+  const start = `require(${JSON.stringify(CLIENT)}).runClient(...JSON.parse(process.argv[1])).then((code) => process.exit(code))`;
+  const run = (env) => runNode(["-e", start, JSON.stringify([script, args])], { env });
+  const fromFolder = await run({ INIT_CWD: folder });
+  assert.deepEqual(JSON.parse(fromFolder.stdout), [fs.realpathSync(folder), args]);
+  assert.equal(fromFolder.code, 7);
+  assert.equal(JSON.parse((await run({ INIT_CWD: "" })).stdout)[0], process.cwd());
+});
+
+test("nothing is packed without an addon or a model", async (context) => {
+  const folder = temporaryFolder(context);
+  const prepack = async () => {
+    const { code, stdout, stderr } = await runNode([PREPACK, folder]);
+    assert.equal(stdout, "");
+    return { code, stderr };
+  };
+  writeFiles(folder, { "npm/x/package.json": "{}" });
+  const noAddon = "there is no addon to pack under `npm/`: run `npm run build` first\n";
+  assert.deepEqual(await prepack(), { code: 1, stderr: noAddon });
+  writeFiles(folder, { "npm/x/llama-worker.node": "" });
+  assert.match((await prepack()).stderr, /^the built-in model `[^`]+` is missing\n$/);
+  writeFiles(folder, { "models/tiny-chat/tiny-chat.gguf": "" });
+  assert.deepEqual(await prepack(), { code: 0, stderr: "" });
 });
 
 test("a hash of inputs sees names, contents and facts, and nothing else", (context) => {

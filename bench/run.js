@@ -9,8 +9,9 @@ const { parseArgs } = require("node:util");
 const { setTimeout: sleep } = require("node:timers/promises");
 const { LlamaWorker, builtInModelPath } = require("../js/index.js");
 
-/** About 1,500 tokens for the built-in model; other vocabularies make somewhat fewer of it. */
-const LONG_PROMPT = "The quick brown fox jumps over the lazy dog. ".repeat(70);
+const SENTENCE = "The quick brown fox jumps over the lazy dog. ";
+const LONG_PROMPT_TOKENS = 1500;
+const DEFAULT_ROUNDS = 50;
 
 /** Runs `work` and returns the longest time, in milliseconds, in which the event loop did not turn. */
 async function longestStall(work) {
@@ -25,11 +26,21 @@ async function longestStall(work) {
   return delays.max / 1e6;
 }
 
+/** A prompt of at least `LONG_PROMPT_TOKENS`, whatever the vocabulary. */
+async function longPrompt(worker) {
+  const count = async (sentences) => {
+    const messages = [{ role: "user", content: SENTENCE.repeat(sentences) }];
+    return (await worker.generate(messages, { maxTokens: 1 })).usage.promptTokens;
+  };
+  const perSentence = ((await count(11)) - (await count(1))) / 10;
+  return SENTENCE.repeat(Math.ceil(LONG_PROMPT_TOKENS / perSentence));
+}
+
 /** Aborts long prompts at random moments of their evaluation; returns the milliseconds from each abort to the settled promise. */
-async function abortLatencies(worker, rounds, promptMs) {
+async function abortLatencies(worker, { rounds, prompt, promptMs }) {
   const latencies = [];
   for (let round = 0; round < rounds; round++) {
-    const generation = worker.generate([{ role: "user", content: `${round} ${LONG_PROMPT}` }], { maxTokens: 1 });
+    const generation = worker.generate([{ role: "user", content: `${round} ${prompt}` }], { maxTokens: 1 });
     await sleep(Math.random() * promptMs * 0.9);
     const start = performance.now();
     if (!worker.abort()) continue;
@@ -43,10 +54,17 @@ const at = (sorted, share) => sorted[Math.min(sorted.length - 1, Math.floor(sort
 const row = (name, value) => console.log(`${name.padEnd(52)}${value}`);
 const ms = (value) => `${value.toFixed(1)} ms`;
 
-async function main() {
+function parseOptions() {
   const { values } = parseArgs({ options: { model: { type: "string" }, rounds: { type: "string" } } });
+  const rounds = Number(values.rounds ?? DEFAULT_ROUNDS);
+  if (!Number.isInteger(rounds) || rounds < 1)
+    throw new Error(`option \`--rounds\` is \`${values.rounds}\`, expected a whole number from 1`);
+  return { modelPath: values.model ?? builtInModelPath, rounds };
+}
+
+async function main() {
+  const { modelPath, rounds } = parseOptions();
   const worker = new LlamaWorker();
-  const modelPath = values.model ?? builtInModelPath;
 
   row("longest event-loop stall: idle (the timer's own)", ms(await longestStall(() => sleep(200))));
   row("longest event-loop stall: init", ms(await longestStall(() => worker.init({ gpu: false }))));
@@ -59,13 +77,16 @@ async function main() {
   row("longest event-loop stall: generation, streaming", ms(await longestStall(generate)));
   row("decode speed", `${answer.timings.tokensPerSecond.toFixed(0)} tokens/s`);
 
-  const whole = await worker.generate([{ role: "user", content: LONG_PROMPT }], { maxTokens: 1 });
-  row(`prompt of ${whole.usage.promptTokens} tokens, not aborted`, ms(whole.timings.promptMs));
-  const latencies = await abortLatencies(worker, Number(values.rounds ?? 50), whole.timings.promptMs);
-  row(
-    `abort during that prompt, ${latencies.length} times`,
-    `median ${ms(at(latencies, 0.5))}, 99th percentile ${ms(at(latencies, 0.99))}, longest ${ms(latencies.at(-1))}`,
-  );
+  const prompt = await longPrompt(worker);
+  await worker.createContext();
+  const { usage, timings } = await worker.generate([{ role: "user", content: prompt }], { maxTokens: 1 });
+  row(`prompt of ${usage.promptTokens} tokens, not aborted`, ms(timings.promptMs));
+  const latencies = await abortLatencies(worker, { rounds, prompt, promptMs: timings.promptMs });
+  const figures =
+    latencies.length === 0
+      ? "the prompt was always faster"
+      : `median ${ms(at(latencies, 0.5))}, 99th percentile ${ms(at(latencies, 0.99))}, longest ${ms(latencies.at(-1))}`;
+  row(`abort during that prompt, ${latencies.length} times`, figures);
   await worker.cleanup();
 }
 

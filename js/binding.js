@@ -20,9 +20,15 @@ const FILE_NAME = "llama-worker.node";
  *
  * @typedef {{ type: "progress", id: number, progress: number }
  *   | { type: "text", id: number, text: string }
- *   | { type: "done", id: number, value?: any }
- *   | { type: "error", id: number, code: string, message: string }
- *   | { type: "message", message: import("../index").OutboundMessage }} NativeEvent
+ *   | { type: "message", message: import("../index").OutboundMessage }
+ *   | FinalEvent} NativeEvent
+ */
+
+/**
+ * `cause` is the deeper reason, in the words of the operating system or of llama.cpp.
+ *
+ * @typedef {{ type: "done", id: number, value?: any }
+ *   | { type: "error", id: number, code: string, message: string, cause?: string }} FinalEvent
  */
 
 /** @typedef {{ folder: string, failure?: string }} Place */

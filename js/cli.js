@@ -10,7 +10,7 @@
 const fs = require("node:fs");
 const path = require("node:path");
 const readline = require("node:readline");
-const { parseArgs } = require("node:util");
+const { inspect, parseArgs } = require("node:util");
 const { LlamaWorker, builtInModelPath } = require("./index");
 
 const HELP = `Usage: llama-worker [options] [prompt…]
@@ -27,7 +27,7 @@ Options:
   --help                this text
   --version             the version
 
-In the chat: /reset starts a new conversation, /exit leaves, Ctrl-C stops an answer.
+In the chat: /reset starts a new conversation, /exit or Ctrl-D leaves, Ctrl-C stops an answer.
 `;
 
 const OPTIONS = /** @type {const} */ ({
@@ -47,13 +47,16 @@ class UsageError extends Error {}
 /** @param {string[]} args */
 function parseCommand(args) {
   const { values, positionals } = parseStrictly(args);
+  const prompt = positionals.join(" ");
+  if (positionals.length > 0 && !prompt.trim())
+    throw new UsageError("the prompt is empty, expected a question or, for a chat, no prompt at all");
   const number = (/** @type {"max-tokens" | "temperature" | "threads" | "context-size"} */ name) =>
     parseNumber(name, values[name]);
   return {
     help: values.help,
     version: values.version,
     modelPath: values.model ?? builtInModelPath,
-    prompt: positionals.join(" "),
+    prompt,
     context: { threads: number("threads"), contextSize: number("context-size") },
     generation: { systemPrompt: values.system, maxTokens: number("max-tokens"), temperature: number("temperature") },
   };
@@ -66,9 +69,25 @@ function parseStrictly(args) {
   try {
     return parseArgs({ args, options: OPTIONS, allowPositionals: true });
   } catch (error) {
-    const [complaint] = /** @type {Error} */ (error).message.split(/\.\s|\n/);
-    throw new UsageError(`${complaint.charAt(0).toLowerCase()}${complaint.slice(1)}, see llama-worker --help`);
+    const { message } = /** @type {Error} */ (error);
+    throw new UsageError(`${ambiguous(message) ?? firstSentence(message)}, see llama-worker --help`);
   }
+}
+
+/**
+ * `--context-size -5` may be a value or two options; Node does not decide, and says so in three sentences.
+ *
+ * @param {string} complaint
+ */
+function ambiguous(complaint) {
+  const [, option] = /^Option '(?:-\w, )?(--[\w-]+)\b.*' argument is ambiguous/.exec(complaint) ?? [];
+  return option && `option \`${option}\` has no value; one that begins with a dash is written \`${option}=-…\``;
+}
+
+/** @param {string} complaint */
+function firstSentence(complaint) {
+  const [sentence] = complaint.split(/\.\s|\n/);
+  return `${sentence.charAt(0).toLowerCase()}${sentence.slice(1)}`;
 }
 
 /**
@@ -131,19 +150,21 @@ async function answer(worker, prompt, { generation }) {
   process.stdout.write("\n");
 }
 
-/** Prompts go to whichever stream a person sees, and nowhere when the input is piped. */
-function openInput() {
+/** Whichever stream a person sees; none when the input is piped. */
+function personsOutput() {
   const { stdin, stdout, stderr } = process;
-  const output = stdin.isTTY ? (stdout.isTTY ? stdout : stderr) : undefined;
-  return readline.createInterface({ input: stdin, output, prompt: "> " });
+  if (!stdin.isTTY) return undefined;
+  return stdout.isTTY ? stdout : stderr;
 }
 
 /** One line in, one answer out, until the input ends or the user leaves. */
 class Chat {
   #worker;
   #command;
-  #lines = openInput();
+  #person = personsOutput();
+  #lines = readline.createInterface({ input: process.stdin, output: this.#person, prompt: "> " });
   #open = true;
+  #asking = false;
   #leaving = false;
   #stoppable = false;
 
@@ -161,24 +182,60 @@ class Chat {
   }
 
   async run() {
-    this.#lines.prompt();
+    this.#say(
+      `${path.basename(this.#command.modelPath)}: /reset starts over, /exit or Ctrl-D leaves, Ctrl-C stops an answer`,
+    );
+    this.#ask();
     for await (const line of this.#lines) {
+      this.#asking = false;
       if (line.trim() === "/exit") break;
-      await this.#turn(line.trim());
+      await this.#turn(line.trim()).catch((error) => this.#complain(error));
       if (this.#leaving) break;
       // A piped input has often ended while its lines are still being answered.
-      if (this.#open) this.#lines.prompt();
+      if (this.#open) this.#ask();
     }
     this.#lines.close();
+    // The shell's own prompt is no continuation of ours.
+    if (this.#asking) this.#say("");
+  }
+
+  #ask() {
+    this.#asking = true;
+    this.#lines.prompt();
+  }
+
+  /** @param {string} line to a person; the output of a piped chat is nothing but answers */
+  #say(line) {
+    this.#person?.write(`${line}\n`);
   }
 
   /** @param {string} line */
   async #turn(line) {
-    if (line === "/reset") return void (await this.#worker.createContext(this.#command.context));
+    if (line === "/reset") return this.#reset();
     if (!line) return;
     this.#stoppable = true;
-    await answer(this.#worker, line, this.#command).catch(complain);
-    this.#stoppable = false;
+    try {
+      await answer(this.#worker, line, this.#command);
+    } finally {
+      this.#stoppable = false;
+    }
+  }
+
+  async #reset() {
+    await this.#worker.createContext(this.#command.context);
+    this.#say("a new conversation begins");
+  }
+
+  /**
+   * One failure is no reason to leave the chat: the conversation is as it was before. Whoever goes on has seen it; only a
+   * program learns of it by the exit code.
+   *
+   * @param {any} error
+   */
+  #complain(error) {
+    const hint = error?.code === "PROMPT_TOO_LONG" ? "; /reset starts a new conversation" : "";
+    report(error, hint);
+    if (!this.#person) process.exitCode = 1;
   }
 
   /** The first Ctrl-C stops the running answer; one more, or one while nothing runs, leaves the chat. */
@@ -194,19 +251,17 @@ class Chat {
 }
 
 /**
- * One answer that fails is no reason to leave the chat: its conversation is as it was before.
- *
  * @param {any} error
+ * @param {string} [hint]
  */
-function complain(error) {
-  fail(error);
-  if (error?.code === "PROMPT_TOO_LONG") process.stderr.write("llama-worker: /reset starts a new conversation\n");
+function report(error, hint = "") {
+  const words = process.env.LLAMA_WORKER_DEBUG === "1" ? inspect(error) : (error?.message ?? error);
+  process.stderr.write(`llama-worker: ${words}${hint}\n`);
 }
 
 /** @param {any} error */
 function fail(error) {
-  const debug = process.env.LLAMA_WORKER_DEBUG === "1";
-  process.stderr.write(`llama-worker: ${debug ? error?.stack : (error?.message ?? error)}\n`);
+  report(error);
   process.exitCode = error instanceof UsageError ? 2 : 1;
 }
 

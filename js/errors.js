@@ -40,14 +40,23 @@ function callSite(calledFunction) {
 }
 
 /**
- * @param {{ code: string, message: string }} event a failure that arrived long after its call had returned
+ * @param {{ code: string, message: string, cause?: string }} event a failure that arrived long after its call had returned
  * @param {{ stack?: string }} site of that call
  */
-function errorFromEvent({ code, message }, site) {
-  const error = new LlamaError(/** @type {import("../index").ErrorCode} */ (code), message);
+function errorFromEvent({ code, message, cause }, site) {
+  const options = cause === undefined ? undefined : { cause: causeFromText(cause) };
+  const error = new LlamaError(/** @type {import("../index").ErrorCode} */ (code), message, options);
   const frames = site.stack?.slice(site.stack.indexOf("\n")) ?? "";
   error.stack = `${error.name}: ${message}${frames}`;
   return error;
+}
+
+/** @param {string} message */
+function causeFromText(message) {
+  const cause = new Error(message);
+  // It came from native code: frames of this file would only mislead.
+  cause.stack = `${cause.name}: ${message}`;
+  return cause;
 }
 
 /**

@@ -23,6 +23,7 @@ class LlamaWorker extends NativeLlamaWorker {
   #onMessage = null;
   /** @type {Promise<void> | undefined} */
   #cleanup;
+  #detachPort = ignore;
 
   /** @param {import("../index").MessagePortLike | null} [port] */
   constructor(port) {
@@ -56,7 +57,8 @@ class LlamaWorker extends NativeLlamaWorker {
    */
   loadModel(model, options) {
     return this.#promise(this.loadModel, () => {
-      const { onProgress, signal, ...loading } = modelOptions(model, options);
+      const loading = modelOptions(model, options);
+      const { onProgress, signal } = loading;
       checkFunction("onProgress", onProgress);
       checkSignal(signal);
       return { start: () => super.loadModel(loading), onProgress, signal };
@@ -79,7 +81,8 @@ class LlamaWorker extends NativeLlamaWorker {
     const request = new Request(callSite(this.generate));
     const chunks = new Chunks();
     const start = (/** @type {(result: any) => void} */ resolve, /** @type {(reason: unknown) => void} */ reject) => {
-      const { signal, onTextChunk, onToken: _unused, ...sampling } = optionsObject("generate", options);
+      const given = optionsObject("generate", options);
+      const { signal, onTextChunk } = given;
       checkFunction("onTextChunk", onTextChunk);
       checkFunction("onToken", onToken);
       checkSignal(signal);
@@ -88,7 +91,7 @@ class LlamaWorker extends NativeLlamaWorker {
         onTextChunk?.(text);
         onToken?.(text);
       };
-      this.#begin(request, () => super.generate(input, sampling), { resolve, reject, onText, signal });
+      this.#begin(request, () => super.generate(input, given), { resolve, reject, onText, signal });
     };
     return new Generation(start, chunks, request);
   }
@@ -113,12 +116,13 @@ class LlamaWorker extends NativeLlamaWorker {
 
   /** @param {any} port */
   #attach(port) {
-    attachPort(port, {
+    this.#detachPort = attachPort(port, {
       onMessage: (message) => {
         // A message that was on its way when the worker was cleaned up has nobody to answer it.
         if (!this.#cleanup) this.handleMessage(message);
       },
       onClose: () => {
+        this.#detachPort();
         this.#outlet.forgetPort();
         this.#abortNative();
       },
@@ -130,6 +134,7 @@ class LlamaWorker extends NativeLlamaWorker {
     try {
       await this.#promise(this.cleanup, () => ({ start: () => super.cleanup() }));
     } finally {
+      this.#detachPort();
       this.#outlet.closePort();
     }
   }
@@ -200,11 +205,23 @@ function eventReceiver(requests) {
 /**
  * @param {unknown} model
  * @param {unknown} options
+ * @returns {Record<string, any>}
  */
 function modelOptions(model, options) {
-  if (typeof model === "string") return { ...optionsObject("loadModel", options), modelPath: model };
-  if (typeof model === "object" && model !== null) return optionsObject("loadModel", model);
-  throw invalidOption("modelPath", model, "the path of a GGUF file");
+  // Not a copy: that would lose what the options inherit.
+  if (typeof model === "string")
+    return Object.create(optionsObject("loadModel", options), { modelPath: { value: model } });
+  if (isOptions(model)) return optionsObject("loadModel", model);
+  throw invalidOption("modelPath", model, "the path of a GGUF file, as a string");
+}
+
+/**
+ * The two other forms in which Node's own functions take a path are no options.
+ *
+ * @param {unknown} value
+ */
+function isOptions(value) {
+  return typeof value === "object" && value !== null && !ArrayBuffer.isView(value) && !(value instanceof URL);
 }
 
 module.exports = { LlamaWorker };

@@ -59,7 +59,8 @@ function checkFunction(name, value) {
  */
 function checkSignal(signal) {
   if (signal === undefined || signal === null) return;
-  if (typeof signal.aborted === "boolean" && typeof signal.addEventListener === "function") return;
+  const listens = typeof signal.addEventListener === "function" && typeof signal.removeEventListener === "function";
+  if (typeof signal.aborted === "boolean" && listens) return;
   throw invalidOption("signal", signal, "an AbortSignal");
 }
 

@@ -8,6 +8,7 @@
 "use strict";
 
 const { invalidOption } = require("./options");
+const { throwLater } = require("./throw-later");
 
 /** The first message on every port; part of the contract, word for word. */
 const READY = "LlamaWorker inicializado e pronto para receber comandos";
@@ -25,13 +26,22 @@ function checkPort(port) {
  *
  * @param {any} port
  * @param {{ onMessage: (message: unknown) => void, onClose: () => void }} listeners
+ * @returns {() => void} takes the listeners off again: whoever keeps a port that is done with must not keep the worker
  */
 function attachPort(port, { onMessage, onClose }) {
-  const listen = (typeof port.addEventListener === "function" ? port.addEventListener : port.on).bind(port);
-  listen("message", (/** @type {{ data: unknown }} */ event) => onMessage(event.data));
-  listen("close", () => onClose());
+  const isTarget = typeof port.addEventListener === "function";
+  const listeners = {
+    message: (/** @type {{ data: unknown }} */ event) => onMessage(event.data),
+    close: () => onClose(),
+  };
+  const listen = isTarget ? port.addEventListener : port.on;
+  for (const [type, listener] of Object.entries(listeners)) listen.call(port, type, listener);
   port.start?.();
   port.postMessage(READY);
+  return () => {
+    const forget = isTarget ? port.removeEventListener : (port.off ?? port.removeListener);
+    for (const [type, listener] of Object.entries(listeners)) forget?.call(port, type, listener);
+  };
 }
 
 /** Where outbound messages go. Holds the worker weakly: the addon holds the outlet, and must not keep the worker alive. */
@@ -65,21 +75,6 @@ class Outlet {
     const port = this.#port;
     this.#port = undefined;
     return port;
-  }
-}
-
-/**
- * A listener's failure is its owner's, an uncaught exception; but it must not keep back the events behind this message.
- *
- * @param {() => void} deliver
- */
-function throwLater(deliver) {
-  try {
-    deliver();
-  } catch (thrown) {
-    process.nextTick(() => {
-      throw thrown;
-    });
   }
 }
 

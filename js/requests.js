@@ -9,6 +9,7 @@
 "use strict";
 
 const { errorFromEvent } = require("./errors");
+const { throwLater } = require("./throw-later");
 
 /** The longest interval there is, about 24 days: the timer exists to be pending, not to fire. */
 const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
@@ -17,7 +18,7 @@ const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
  * @typedef {object} Hooks
  * @property {(value: any) => void} resolve
  * @property {(reason: unknown) => void} reject
- * @property {() => void} abort
+ * @property {() => boolean} abort whether there was anything left to abort
  * @property {(text: string) => void} [onText]
  * @property {(progress: number) => void} [onProgress]
  * @property {AbortSignal | null} [signal]
@@ -28,8 +29,12 @@ class Request {
   #site;
   /** @type {Hooks | undefined} set while the request is under way */
   #hooks;
-  /** @type {{ reason: unknown } | undefined} why the caller gave it up: an aborted signal or a callback that threw */
-  #givenUp;
+  /** @type {{ reason: unknown } | undefined} what one of the caller's functions threw */
+  #thrown;
+  /** @type {{ reason: unknown } | undefined} why the caller's signal ended it early */
+  #withdrawn;
+  /** Text that came after that. */
+  #unheard = "";
 
   /** @param {{ stack?: string }} site where the call was made */
   constructor(site) {
@@ -39,7 +44,7 @@ class Request {
   /** @param {Hooks} hooks */
   begin(hooks) {
     this.#hooks = hooks;
-    hooks.signal?.addEventListener("abort", this.#onSignal, { once: true });
+    this.#call(() => hooks.signal?.addEventListener("abort", this.#onSignal, { once: true }));
   }
 
   /** Ends the request early; it is still answered by its final event. Does nothing before the start and after the end. */
@@ -49,45 +54,54 @@ class Request {
 
   /** @param {string} text */
   text(text) {
-    this.#call(this.#hooks?.onText, text);
+    if (this.#withdrawn) this.#unheard += text;
+    else this.#call(() => this.#hooks?.onText?.(text));
   }
 
   /** @param {number} progress */
   progress(progress) {
-    this.#call(this.#hooks?.onProgress, progress);
+    if (!this.#withdrawn) this.#call(() => this.#hooks?.onProgress?.(progress));
   }
 
-  /** @param {{ type: "done", value?: any } | { type: "error", code: string, message: string }} event */
+  /** @param {import("./binding").FinalEvent} event */
   finish(event) {
     const hooks = /** @type {Hooks} */ (this.#hooks);
-    hooks.signal?.removeEventListener("abort", this.#onSignal);
-    if (this.#givenUp) hooks.reject(this.#givenUp.reason);
-    else if (event.type === "error") hooks.reject(errorFromEvent(event, this.#site));
-    else hooks.resolve(event.value);
+    this.#settle(event, hooks);
     // Both lead to the worker, and whoever keeps the promise must not keep the model loaded.
     this.#hooks = undefined;
     this.#site = {};
-  }
-
-  #onSignal = () => this.#giveUp(this.#hooks?.signal?.reason);
-
-  /** @param {unknown} reason what the promise rejects with once the addon has stopped */
-  #giveUp(reason) {
-    this.#givenUp ??= { reason };
-    this.abort();
+    // Last, because it is not ours and may throw.
+    hooks.signal?.removeEventListener("abort", this.#onSignal);
   }
 
   /**
-   * @template T
-   * @param {((value: T) => void) | undefined} callback
-   * @param {T} value
+   * What the addon finished before it saw the abort has happened, so it is told: an answer is part of the conversation then.
+   *
+   * @param {import("./binding").FinalEvent} event
+   * @param {Hooks} hooks
    */
-  #call(callback, value) {
-    if (this.#givenUp) return;
+  #settle(event, hooks) {
+    const isFinished = event.type === "done" && event.value?.stopReason !== "abort";
+    if (isFinished && this.#unheard) this.#call(() => hooks.onText?.(this.#unheard));
+    if (this.#thrown) hooks.reject(this.#thrown.reason);
+    else if (this.#withdrawn && !isFinished) hooks.reject(this.#withdrawn.reason);
+    else if (event.type === "error") hooks.reject(errorFromEvent(event, this.#site));
+    else hooks.resolve(event.value);
+  }
+
+  #onSignal = () => {
+    const reason = this.#hooks?.signal?.reason;
+    if (this.#hooks?.abort()) this.#withdrawn = { reason };
+  };
+
+  /** @param {() => void} callback the caller's; what it throws ends the request */
+  #call(callback) {
+    if (this.#thrown) return;
     try {
-      callback?.(value);
-    } catch (thrown) {
-      this.#giveUp(thrown);
+      callback();
+    } catch (reason) {
+      this.#thrown = { reason };
+      this.abort();
     }
   }
 }
@@ -116,7 +130,7 @@ class Requests {
 
   /** @param {import("./binding").NativeEvent[]} events */
   receive(events) {
-    for (const event of events) this.#receiveOne(event);
+    for (const event of events) throwLater(() => this.#receiveOne(event));
   }
 
   /** @param {import("./binding").NativeEvent} event */

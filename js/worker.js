@@ -10,33 +10,41 @@
 
 "use strict";
 
+const { once } = require("node:events");
 const { MessagePort, isMainThread, parentPort, workerData } = require("node:worker_threads");
 const { LlamaWorker } = require("./llama-worker");
 
-/** How long a Ctrl-C may wait for the engine; a decode in progress ends long before. */
+/** How long a Ctrl-C may wait for the engine, and for a parent that does not read; a decode in progress ends long before. */
 const LONGEST_CLEANUP_MS = 3000;
 
 /** @param {any} port */
 function serve(port) {
   try {
-    endInGoodOrder(new LlamaWorker(port));
+    endInGoodOrder(new LlamaWorker(port), port);
   } catch (error) {
     reportNoWorker(port, error);
   }
 }
 
-/** @param {LlamaWorker} worker */
-function endInGoodOrder(worker) {
+/**
+ * @param {LlamaWorker} worker
+ * @param {any} port
+ */
+function endInGoodOrder(worker, port) {
   process.once("exit", () => void worker.cleanup());
   // A thread gets no signals; its process decides about them.
-  if (isMainThread) process.once("SIGINT", () => stopProcess(worker));
+  if (isMainThread) process.once("SIGINT", () => stopProcess(worker, port));
 }
 
-/** @param {LlamaWorker} worker */
-function stopProcess(worker) {
+/**
+ * @param {LlamaWorker} worker
+ * @param {{ closed?: Promise<unknown> }} port
+ */
+function stopProcess(worker, port) {
   const exit = () => process.exit(0);
   setTimeout(exit, LONGEST_CLEANUP_MS);
-  worker.cleanup().then(exit, exit);
+  const isDone = worker.cleanup().then(() => port.closed);
+  isDone.then(exit, exit);
 }
 
 /**
@@ -74,6 +82,8 @@ function processChannel() {
     disconnectWhenSent();
   };
   return {
+    /** Resolves when the last message has been written, or nobody is left to read it. */
+    closed: once(process, "disconnect"),
     /**
      * @param {string} type
      * @param {(event?: { data: unknown }) => void} listener

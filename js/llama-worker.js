@@ -61,7 +61,8 @@ class LlamaWorker extends NativeLlamaWorker {
       const { onProgress, signal } = loading;
       checkFunction("onProgress", onProgress);
       checkSignal(signal);
-      return { start: () => super.loadModel(loading), onProgress, signal };
+      const path = typeof model === "string" ? model : undefined;
+      return { start: () => super.loadModel(loading, path), onProgress, signal };
     });
   }
 
@@ -208,9 +209,7 @@ function eventReceiver(requests) {
  * @returns {Record<string, any>}
  */
 function modelOptions(model, options) {
-  // Not a copy: that would lose what the options inherit.
-  if (typeof model === "string")
-    return Object.create(optionsObject("loadModel", options), { modelPath: { value: model } });
+  if (typeof model === "string") return optionsObject("loadModel", options);
   if (isOptions(model)) return optionsObject("loadModel", model);
   throw invalidOption("modelPath", model, "the path of a GGUF file, as a string");
 }

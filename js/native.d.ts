@@ -8,8 +8,8 @@ export declare class LlamaWorker {
   constructor(onEvents: (events: object[]) => void, nativeDirectory: string)
   /** Loads the compute backends. */
   init(options?: object): number
-  /** Loads a model. */
-  loadModel(options: object): number
+  /** Loads a model; `path` counts before the `modelPath` of the options. */
+  loadModel(options?: object, path?: string): number
   /** Creates the context, in place of the one before. */
   createContext(options?: object): number
   /** Generates from a prompt or messages. */

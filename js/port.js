@@ -35,13 +35,19 @@ function attachPort(port, { onMessage, onClose }) {
     close: () => onClose(),
   };
   const listen = isTarget ? port.addEventListener : port.on;
-  for (const [type, listener] of Object.entries(listeners)) listen.call(port, type, listener);
-  port.start?.();
-  port.postMessage(READY);
-  return () => {
+  const detach = () => {
     const forget = isTarget ? port.removeEventListener : (port.off ?? port.removeListener);
     for (const [type, listener] of Object.entries(listeners)) forget?.call(port, type, listener);
   };
+  for (const [type, listener] of Object.entries(listeners)) listen.call(port, type, listener);
+  try {
+    port.start?.();
+    port.postMessage(READY);
+  } catch (thrown) {
+    detach();
+    throw thrown;
+  }
+  return detach;
 }
 
 /** Where outbound messages go. Holds the worker weakly: the addon holds the outlet, and must not keep the worker alive. */

@@ -13,6 +13,8 @@ const path = require("node:path");
 const { ROOT, setUp } = require("./setup");
 const { runCargo } = require("./setup/cargo");
 const { runVisibly } = require("./setup/command");
+const { thisMachine } = require("./setup/machine");
+const { say } = require("./setup/report");
 const { StepFailed, runScript } = require("./setup/step-failed");
 
 /** Far above what any test takes: one that hangs, in a hook too, fails instead of holding up everything. */
@@ -39,6 +41,7 @@ const STEPS = [
     checks: "lints of the Rust code",
     run: () => runCargo(ROOT, [...inRelease("clippy"), "--all-targets", "--", "-D", "warnings"]),
   },
+  { name: "model-pipeline", checks: "how the built-in model is made", run: runModelPipeline },
   { name: "cargo-test", checks: "the engine", run: () => runCargo(ROOT, inRelease("test")) },
   {
     name: "node-test",
@@ -50,6 +53,17 @@ const STEPS = [
 /** @param {string} command */
 function inRelease(command) {
   return [command, "--release", "--workspace", "--locked"];
+}
+
+/**
+ * In CI with a few steps of real training. That takes a gigabyte of Python packages, so elsewhere only what runs without them is tested;
+ * using and changing the addon needs no Python at all.
+ */
+async function runModelPipeline() {
+  const folder = path.join(ROOT, "models", "tiny-chat");
+  if (process.env.CI === "true") return runVisibly(path.join(folder, "make"), ["--test"], { cwd: folder });
+  if (thisMachine().hasCommand("python3")) return runVisibly("python3", ["-m", "unittest"], { cwd: folder });
+  say("left out, because there is no python3");
 }
 
 /** @param {string[]} args */

@@ -156,7 +156,8 @@ impl LlamaWorker {
         let (code, reason) = (refusal.status.name(), refusal.reason.clone());
         self.handle.barrier(Reply::new(move |event| {
             if let Event::Ended(standing) = event {
-                let standing = standing.unwrap_or(Standing::New);
+                // A worker that ends says nothing of how far it had come: then the message itself is what is wrong.
+                let standing = standing.unwrap_or(Standing::ContextCreated);
                 let [first, second] = step.refusal(kind, standing, &reason, code);
                 outbox.end(step.id, |_| [first.map(sent), second.map(sent), Some(done(&step))]);
             }

@@ -71,11 +71,16 @@ impl LlamaWorker {
         Ok(id)
     }
 
-    /// Loads a model.
-    #[napi(ts_args_type = "options: object")]
-    pub fn load_model(&self, options: Any<'_>) -> Result<u32> {
+    /// Loads a model; `path` counts before the `modelPath` of the options.
+    #[napi(ts_args_type = "options?: object, path?: string")]
+    pub fn load_model(&self, options: Any<'_>, path: Any<'_>) -> Result<u32> {
         let fields = Fields::of("options", options)?;
-        let params = options::model(fields.get("modelPath")?, &fields)?;
+        let path = if matches!(path, Any::E(())) {
+            fields.get("modelPath")?
+        } else {
+            Some(path)
+        };
+        let params = options::model(path, &fields)?;
         let id = self.begin()?;
         let abort = self.handle.abort_flag();
         self.outbox.begin(id, &abort, false);

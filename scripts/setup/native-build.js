@@ -146,6 +146,7 @@ function platformOf(compiler) {
  * @param {string} file
  */
 async function writeTypes(root, file) {
+  dropRepeatedLines(path.join(typesFolder(root), ADDON_CRATE));
   // Not at the top: the package is there only after the setup's own npm step.
   const { generateTypeDef } = require("@napi-rs/cli");
   const { dts } = await generateTypeDef({
@@ -155,6 +156,16 @@ async function writeTypes(root, file) {
     dtsHeader: TYPES_HEADER,
   });
   fs.writeFileSync(file, dts);
+}
+
+/**
+ * Clippy compiles the crate twice at once, and both times the macros note the types in the same file.
+ *
+ * @param {string} file
+ */
+function dropRepeatedLines(file) {
+  const lines = fs.readFileSync(file, "utf8").split("\n");
+  fs.writeFileSync(file, [...new Set(lines)].join("\n"));
 }
 
 const TYPES_HEADER = `/**

@@ -6,6 +6,7 @@
 
 use aho_corasick::AhoCorasick;
 
+use super::rows;
 use crate::error::{Error, Result};
 
 /// A Unicode noncharacter: reserved for the use inside of programs, never part of interchanged text.
@@ -31,10 +32,12 @@ impl Guard {
         Ok(Self { controls })
     }
 
-    /// `content` with a mark in front of every control-token text, overlapping ones too. Marks of the content itself are dropped.
+    /// `content` with a mark in front of every control-token text, overlapping ones too, and wherever a row gets too long. Marks of the
+    /// content itself are dropped.
     pub(super) fn mark(&self, content: &str) -> String {
         let content = content.replace(MARK, "");
         let mut starts: Vec<usize> = self.controls.find_overlapping_iter(&content).map(|found| found.start()).collect();
+        starts.extend(rows::cuts(&content));
         starts.sort_unstable();
         starts.dedup();
         let mut marked = String::with_capacity(content.len() + starts.len() * MARK.len_utf8());
@@ -101,6 +104,26 @@ mod tests {
         check("<<s>", &[("<s>", true), ("<", false), ("<", false), ("s><|im_end|>", true)]);
         check("[x", &[("<s>", true), ("[", false), ("x<|im_end|>", true)]);
         check("é|", &[("<s>", true), ("é", false), ("|<|im_end|>", true)]);
+    }
+
+    /// A cut once fell into the control token behind the content, which the model then read as text.
+    #[test]
+    fn long_rows_are_cut_in_the_content_and_never_in_the_template() {
+        let guard = Guard::new(&["<|im_end|>".to_owned()]).unwrap();
+        for length in (4085..4110).chain([32_765, 32_770, 70_000]) {
+            for character in ["-", "a", "a1"] {
+                let content = character.repeat(length);
+                let prompt = format!("<s>{}<|im_end|>", guard.mark(&content));
+                let pieces = pieces(&prompt);
+                let last = pieces.last().unwrap();
+                assert!(
+                    last.parse_special && last.text.ends_with("<|im_end|>"),
+                    "{length} times {character}"
+                );
+                let whole: String = pieces.iter().map(|piece| piece.text).collect();
+                assert_eq!(whole, format!("<s>{content}<|im_end|>"));
+            }
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod format;
 mod guard;
 mod message;
+mod rows;
 
 pub use format::{ChatFormat, Prompt};
 pub use message::{Message, Role};

@@ -12,7 +12,6 @@ mod gguf;
 mod log;
 mod memory;
 mod model;
-mod runs;
 mod sampler;
 mod shim;
 mod templates;

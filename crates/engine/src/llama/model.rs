@@ -8,7 +8,7 @@ use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::vocab::LlamaVocab;
 use llama_cpp_sys_2 as sys;
 
-use super::{AbortFlag, Backend, Token, gguf, log, runs, shim};
+use super::{AbortFlag, Backend, Token, gguf, log, shim};
 use crate::error::{Error, Result};
 
 /// How to load a model.
@@ -120,31 +120,6 @@ impl Model {
     /// # Errors
     /// [`Error::DecodeFailed`] when the tokenizer refuses the text.
     pub fn tokenize(&self, text: &str, parse_special: bool) -> Result<Vec<Token>> {
-        let mut sections = runs::bounded(text).into_iter();
-        let mut tokens = self.tokenize_whole(sections.next().unwrap_or_default(), parse_special)?;
-        for section in sections {
-            tokens.extend(self.tokenize_further(section, parse_special)?);
-        }
-        Ok(tokens)
-    }
-
-    /// The tokens of a text that continues another. Some vocabularies put a space before every text they are given: a line break in front
-    /// takes it, and is cut off again.
-    ///
-    /// # Errors
-    /// As [`Self::tokenize`].
-    pub fn tokenize_further(&self, text: &str, parse_special: bool) -> Result<Vec<Token>> {
-        const LINE_BREAK: &str = "\n";
-        let prefix = self.tokenize_whole(LINE_BREAK, parse_special)?;
-        let mut tokens = self.tokenize_whole(&[LINE_BREAK, text].concat(), parse_special)?;
-        if !tokens.starts_with(&prefix) {
-            // The line break has joined what follows; such vocabularies add no space.
-            return self.tokenize_whole(text, parse_special);
-        }
-        Ok(tokens.split_off(prefix.len()))
-    }
-
-    fn tokenize_whole(&self, text: &str, parse_special: bool) -> Result<Vec<Token>> {
         let text_len = i32::try_from(text.len()).map_err(|_| failed("the text is larger than 2 GiB"))?;
         // Two bytes a token is more than enough for most texts; if not, llama.cpp says how many there are.
         let mut tokens: Vec<sys::llama_token> = vec![0; text.len() / 2 + 16];
@@ -163,6 +138,22 @@ impl Model {
                 needed => tokens.resize(needed.unsigned_abs() as usize, 0),
             }
         }
+    }
+
+    /// The tokens of a text that continues another. Some vocabularies put a space before every text they are given: a line break in front
+    /// takes it, and is cut off again.
+    ///
+    /// # Errors
+    /// As [`Self::tokenize`].
+    pub fn tokenize_further(&self, text: &str, parse_special: bool) -> Result<Vec<Token>> {
+        const LINE_BREAK: &str = "\n";
+        let prefix = self.tokenize(LINE_BREAK, parse_special)?;
+        let mut tokens = self.tokenize(&[LINE_BREAK, text].concat(), parse_special)?;
+        if !tokens.starts_with(&prefix) {
+            // The line break has joined what follows; such vocabularies add no space.
+            return self.tokenize(text, parse_special);
+        }
+        Ok(tokens.split_off(prefix.len()))
     }
 
     /// The most bytes that one token stands for.

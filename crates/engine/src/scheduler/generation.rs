@@ -124,10 +124,11 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    /// A generation that answers `turn`; the request's input has gone into it. `times`: when it was asked for, and when its turn came.
+    /// A generation that answers `turn`; the request's input has gone into it. `cached_tokens` of its prompt are in memory. `times`: when it was asked for, and when its turn came.
     pub(super) fn new(
         turn: Turn,
         prompt: Prompt,
+        cached_tokens: usize,
         options: GenerationOptions,
         reply: Reply<GenerationResult>,
         abort: AbortFlag,
@@ -141,7 +142,8 @@ impl Generation {
             turn,
             usage: Usage {
                 prompt_tokens: prompt.tokens.len(),
-                ..Usage::default()
+                cached_tokens,
+                completion_tokens: 0,
             },
             prompt: prompt.tokens,
             max_tokens: options.max_tokens,
@@ -154,11 +156,6 @@ impl Generation {
             first_token_at: None,
             next: None,
         }
-    }
-
-    /// Notes how much of the prompt was still in memory.
-    pub(super) fn set_cached_tokens(&mut self, cached_tokens: usize) {
-        self.usage.cached_tokens = cached_tokens;
     }
 
     /// Chooses a token from `logits` and streams its text. Returns why the generation is over, if it is.

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::generation::{Generation, GenerationRequest, GenerationResult, StopReason};
 use super::plan::Demand;
+use super::reply::Reply;
 use crate::chat::ChatFormat;
 use crate::error::Error;
 use crate::llama::{Batch, Context, Model, Token};
@@ -17,6 +18,8 @@ pub(super) struct Lane {
     /// The tokens in the sequence's memory.
     held: Vec<Token>,
     conversation: Conversation,
+    /// The one whose turn has just come, while its prompt is made.
+    starting: Option<Reply<GenerationResult>>,
     pub(super) running: Option<Generation>,
     waiting: VecDeque<GenerationRequest>,
 }
@@ -27,6 +30,7 @@ impl Lane {
             sequence,
             held: Vec::new(),
             conversation,
+            starting: None,
             running: None,
             waiting: VecDeque::new(),
         }
@@ -62,12 +66,15 @@ impl Lane {
         } = request;
         let started_at = Instant::now();
         reply.started();
+        self.starting = Some(reply);
         let turn = self.conversation.begin(input, options.system_prompt.as_deref());
-        match format.prompt(turn.messages(), context.context_size()) {
+        let prompt = format.prompt(turn.messages(), context.context_size());
+        let Some(reply) = self.starting.take() else { return };
+        match prompt {
             Ok(prompt) => {
-                let mut generation = Generation::new(turn, prompt, options, reply, abort, (accepted_at, started_at));
-                generation.set_cached_tokens(self.reuse_memory(&generation.prompt, model, context));
-                self.running = Some(generation);
+                let cached_tokens = self.reuse_memory(&prompt.tokens, model, context);
+                let times = (accepted_at, started_at);
+                self.running = Some(Generation::new(turn, prompt, cached_tokens, options, reply, abort, times));
             }
             Err(error) => reply.end(Err(error)),
         }
@@ -87,7 +94,7 @@ impl Lane {
         match &self.running {
             None => Demand::Idle,
             Some(generation) if generation.next.is_some() => Demand::Token,
-            Some(generation) => Demand::Prompt(generation.prompt.len() - self.held.len()),
+            Some(generation) => Demand::Prompt(generation.prompt.len().saturating_sub(self.held.len())),
         }
     }
 
@@ -173,6 +180,9 @@ impl Lane {
 
     /// Ends everything with an error, without touching memory.
     pub(super) fn fail_all(&mut self, error: impl Fn() -> Error) {
+        if let Some(reply) = self.starting.take() {
+            reply.end(Err(error()));
+        }
         if let Some(generation) = self.running.take() {
             generation.fail(error());
         }

@@ -101,9 +101,10 @@ impl Engine {
         } = command;
         reply.started();
         let started = guarded(|| {
-            llama::set_debug(debug);
             let backend = Backend::start(&backend_directory)?;
-            init_info(backend, gpu).map(|info| (backend, info))
+            let info = init_info(backend, gpu)?;
+            llama::set_debug(debug);
+            Ok((backend, info))
         });
         reply.end(started.map(|(backend, info)| {
             AFTER_INIT.call_once(stop_threads_at_exit);

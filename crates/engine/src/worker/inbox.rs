@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use tokio::sync::mpsc;
 
 use super::command::Command;
+use crate::error::Error;
 use crate::llama::AbortFlag;
 use crate::scheduler::{GenerationRequest, GenerationResult};
 
@@ -42,7 +43,8 @@ impl Inbox {
         }
     }
 
-    /// Takes the generations that come next, without waiting; those behind another command must wait for it, unless they were aborted.
+    /// Takes the generations that come next, without waiting; those behind another command must wait for it. What was aborted meanwhile need
+    /// not wait for anything.
     pub(super) fn take_generations(&mut self, mut take: impl FnMut(GenerationRequest)) {
         while let Ok(command) = self.commands.try_recv() {
             self.waiting.push_back(command);
@@ -52,7 +54,7 @@ impl Inbox {
                 take(*request);
             }
         }
-        if self.waiting.iter().any(is_aborted_generation) {
+        if self.waiting.iter().any(is_aborted) {
             self.answer_aborted();
         }
     }
@@ -61,12 +63,17 @@ impl Inbox {
         for command in std::mem::take(&mut self.waiting) {
             match command {
                 Command::Generate(request) if request.abort.is_set() => request.reply.end(Ok(GenerationResult::aborted())),
+                Command::LoadModel(command) if command.abort.is_set() => command.reply.end(Err(Error::Aborted)),
                 other => self.waiting.push_back(other),
             }
         }
     }
 }
 
-fn is_aborted_generation(command: &Command) -> bool {
-    matches!(command, Command::Generate(request) if request.abort.is_set())
+fn is_aborted(command: &Command) -> bool {
+    match command {
+        Command::Generate(request) => request.abort.is_set(),
+        Command::LoadModel(command) => command.abort.is_set(),
+        Command::Init(_) | Command::CreateContext(_) | Command::Barrier(_) | Command::Stop(_) => false,
+    }
 }

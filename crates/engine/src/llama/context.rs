@@ -112,10 +112,11 @@ impl<'model> Context<'model> {
     ///
     /// # Errors
     /// [`Error::ContextCreationFailed`] for a combination that llama.cpp does not offer. [`Error::InsufficientMemory`] when the machine
-    /// has too little: Linux grants any allocation and kills the process when it is used. Memory is not looked at for models on a GPU.
+    /// has too little: Linux grants any allocation and kills the process when it is used. Memory is not looked at for models on a GPU, nor for recurrent ones.
     pub fn check(model: &Model, params: &ContextParams, freed: u64) -> Result<()> {
         check_kv_cache_type(model, params)?;
-        if params.ignores_memory || model.is_offloaded() {
+        // The memory of recurrent and hybrid models does not grow as that of plain attention, by which it is reckoned here.
+        if params.ignores_memory || model.is_offloaded() || !model.can_cut_memory() {
             return Ok(());
         }
         let (needed, available) = (Self::needed_bytes(model, params), memory::available().saturating_add(freed));

@@ -136,7 +136,7 @@ impl Lane {
         }
     }
 
-    /// Ends a generation well, unless it was asked to stop at the last moment: what is reported as aborted is not kept.
+    /// Ends a generation well, unless it was asked to stop by now: an aborted turn is not kept.
     fn keep(&mut self, generation: Generation, reason: StopReason) {
         if generation.abort.is_set() {
             generation.finish(StopReason::Abort);

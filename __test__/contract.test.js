@@ -514,6 +514,14 @@ test("with locale en no text is Portuguese", async (context) => {
     assert.doesNotMatch(text, /[ãçéõ]|Carregando|Criando|Gerando|Modelo|Contexto|desconhecido/);
 });
 
+test("a refused init speaks the language it asks for and changes nothing", async (context) => {
+  const connection = await open(context);
+  const [, error] = await ask(connection, { type: "init", options: { locale: "en", gpu: "abacus" } });
+  assert.equal(error.error, "Failed to initialize llama.cpp");
+  const [unknown] = await ask(connection, { type: "bogus" });
+  assert.equal(unknown.error, "Tipo de mensagem desconhecido: bogus");
+});
+
 test("cleanup: `Recursos liberados` is the last message, then the port is closed", async (context) => {
   const connection = await ready(context);
   connection.send(prompt(CAPITAL.question));

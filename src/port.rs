@@ -60,12 +60,15 @@ impl LlamaWorker {
 
     fn on_init(&self, mut step: Step, message: &Fields<'_>) -> Result<()> {
         let options = nested(message).and_then(|fields| {
-            self.conversation.locale.set(locale(&fields)?);
+            // What is wrong with the rest is said in the language that was asked for.
+            step.locale = locale(&fields)?;
             options::init(&fields)
         });
-        step.locale = self.conversation.locale();
         match options {
-            Ok(options) => self.handle.init(self.init_command(options, self.step_reply(step, Step::on_init))),
+            Ok(options) => {
+                self.conversation.locale.set(step.locale);
+                self.handle.init(self.init_command(options, self.step_reply(step, Step::on_init)));
+            }
             Err(refusal) => self.refuse(step, StepKind::Init, refusal)?,
         }
         Ok(())

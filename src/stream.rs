@@ -115,7 +115,8 @@ impl Outbox {
         });
     }
 
-    /// Aborts the request `id`, or every generation, unless that was done before. Tells JavaScript `note` if there was something to abort, and returns whether.
+    /// Aborts the request `id`, or every generation, unless that was done before. Tells JavaScript `note` if there was something to abort,
+    /// and returns whether.
     pub(crate) fn abort(&self, id: Option<u32>, note: Option<Outgoing>) -> bool {
         self.with(|state| {
             let is_meant = |active: &Active| id.map_or(active.is_generation, |id| active.id == id);

@@ -129,7 +129,7 @@ fn rust_files(directory: &Path) -> Vec<PathBuf> {
 
 /// Every room named behind `prefix`.
 fn rooms_named_in(text: &str, prefix: &str) -> Vec<String> {
-    let after = text.split(prefix).skip(1);
+    let after = text.match_indices(prefix).map(|(start, _)| &text[start + prefix.len()..]);
     after
         .map(|rest| {
             rest.chars()

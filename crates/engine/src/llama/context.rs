@@ -112,7 +112,8 @@ impl<'model> Context<'model> {
     ///
     /// # Errors
     /// [`Error::ContextCreationFailed`] for a combination that llama.cpp does not offer. [`Error::InsufficientMemory`] when the machine
-    /// has too little: Linux grants any allocation and kills the process when it is used. Memory is not looked at for models on a GPU, nor for recurrent ones.
+    /// has too little: Linux grants any allocation and kills the process when it is used. Memory is not looked at for models on a GPU, nor
+    /// for recurrent ones.
     pub fn check(model: &Model, params: &ContextParams, freed: u64) -> Result<()> {
         check_kv_cache_type(model, params)?;
         // The memory of recurrent and hybrid models does not grow as that of plain attention, by which it is reckoned here.
@@ -134,10 +135,10 @@ impl<'model> Context<'model> {
     #[must_use]
     pub fn needed_bytes(model: &Model, params: &ContextParams) -> u64 {
         let (block_numbers, block_bytes) = params.kv_cache_type.block();
-        let keys_and_values = model.kv_numbers_per_token() * block_bytes / block_numbers;
+        let keys_and_values = model.kv_numbers_per_token().saturating_mul(block_bytes) / block_numbers;
         // The attention mask of one batch, four bytes a position.
         let mask = u64::from(params.batch_size) * 4;
-        u64::from(params.context_size).saturating_mul(keys_and_values + mask)
+        u64::from(params.context_size).saturating_mul(keys_and_values.saturating_add(mask))
     }
 
     fn attach(&self) -> Result<()> {

@@ -201,7 +201,10 @@ impl Model {
 
     /// Numbers kept for one token of context: keys and values of all layers.
     pub(super) fn kv_numbers_per_token(&self) -> u64 {
-        u64::from(self.inner.n_layer()) * u64::from(self.inner.n_head_kv()) * self.head_lengths().iter().sum::<u64>()
+        let [key, value] = self.head_lengths();
+        // The lengths are a file's own words.
+        let per_layer = key.saturating_add(value).saturating_mul(u64::from(self.inner.n_head_kv()));
+        per_layer.saturating_mul(u64::from(self.inner.n_layer()))
     }
 
     /// The length of a head's key, and of its value.

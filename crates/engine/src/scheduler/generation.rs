@@ -124,7 +124,8 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    /// A generation that answers `turn`; the request's input has gone into it. `cached_tokens` of its prompt are in memory. `times`: when it was asked for, and when its turn came.
+    /// A generation that answers `turn`; the request's input has gone into it. `cached_tokens` of its prompt are in memory. `times`: when it
+    /// was asked for, and when its turn came.
     pub(super) fn new(
         turn: Turn,
         prompt: Prompt,

@@ -62,11 +62,10 @@ impl Lane {
             options,
             abort,
             accepted_at,
-            mut reply,
+            reply,
         } = request;
         let started_at = Instant::now();
-        reply.started();
-        self.starting = Some(reply);
+        self.starting.insert(reply).started();
         let turn = self.conversation.begin(input, options.system_prompt.as_deref());
         let prompt = format.prompt(turn.messages(), context.context_size());
         let Some(reply) = self.starting.take() else { return };

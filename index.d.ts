@@ -23,7 +23,8 @@ export const builtInModelPath: string;
  * What went wrong, as something a program can act on. Codes never change; messages may.
  *
  * - `INVALID_OPTION`: an option has a wrong type or is out of its range; the message names it
- * - `INVALID_MESSAGES`: the prompt or the messages cannot be understood: an empty list, an unknown role, a content that is no string
+ * - `INVALID_MESSAGES`: the prompt or the messages cannot be understood: an empty list, an unknown role, a content that is no text; over a
+ *   port also the result of a tool that nobody waits for
  * - `NOT_INITIALIZED`: `init` comes first
  * - `MODEL_NOT_LOADED`: `loadModel` comes first
  * - `CONTEXT_NOT_CREATED`: `createContext` comes first
@@ -35,8 +36,13 @@ export const builtInModelPath: string;
  * - `MODEL_LOAD_FAILED`: llama.cpp could not load the file
  * - `CONTEXT_CREATION_FAILED`: llama.cpp could not create the context
  * - `INSUFFICIENT_MEMORY`: the model or the context needs more memory than there is
- * - `TEMPLATE_FAILED`: the model's chat template does not accept these messages
- * - `PROMPT_TOO_LONG`: the conversation does not fit into the context
+ * - `TEMPLATE_FAILED`: the model's chat template, or the one given as `chatTemplate`, is broken or does not accept these messages
+ * - `TOOLS_UNSUPPORTED`: the model's chat template knows no tools; `chatTemplate` sets another
+ * - `PROMPT_TOO_LONG`: the prompt does not fit into the context, not even alone with its system prompt
+ * - `INVALID_GRAMMAR`: `grammar` is no GBNF grammar that llama.cpp understands
+ * - `UNSUPPORTED_SCHEMA`: `jsonSchema`, or the parameters of a tool, use a keyword that cannot be kept to
+ * - `SESSION_DISPOSED`: the session was disposed of, or a new context or model has taken the place of its own
+ * - `TOOL_LOOP_LIMIT`: the model still called tools after `maxToolRounds` rounds
  * - `DECODE_FAILED`: llama.cpp failed while evaluating
  * - `ABORTED`: the operation was aborted
  * - `WORKER_STOPPED`: `cleanup` was called; the worker takes no more calls
@@ -59,7 +65,12 @@ export type ErrorCode =
   | "CONTEXT_CREATION_FAILED"
   | "INSUFFICIENT_MEMORY"
   | "TEMPLATE_FAILED"
+  | "TOOLS_UNSUPPORTED"
   | "PROMPT_TOO_LONG"
+  | "INVALID_GRAMMAR"
+  | "UNSUPPORTED_SCHEMA"
+  | "SESSION_DISPOSED"
+  | "TOOL_LOOP_LIMIT"
   | "DECODE_FAILED"
   | "ABORTED"
   | "WORKER_STOPPED"
@@ -150,6 +161,11 @@ export interface LoadModelOptions {
    * @default false
    */
   useMlock?: boolean | null | undefined;
+  /**
+   * A chat template in Jinja, in place of the model's own.
+   * @default the model's; ChatML, with a warning in {@link ModelInfo.warnings}, for a model without one
+   */
+  chatTemplate?: string | null | undefined;
   /** Called with 0 to 1, and exactly once with 1. What it throws aborts the load and is what the promise rejects with. */
   onProgress?: ((progress: number) => void) | null | undefined;
   /** Aborting it stops the load, unless that is done already; the promise then rejects with the signal's reason. */
@@ -172,6 +188,10 @@ export interface ModelInfo {
   description: string;
   /** Whether the file brings a chat template along. */
   hasChatTemplate: boolean;
+  /** Which template writes conversations: the file's own, the option `chatTemplate`, or ChatML because there is no other. */
+  chatTemplate: "model" | "option" | "chatml";
+  /** What may not be as you expect it, in English sentences; usually empty. */
+  warnings: string[];
   /** Tokens in the vocabulary. */
   vocabularySize: number;
   layers: number;
@@ -190,6 +210,12 @@ export interface CreateContextOptions {
    * @default "auto": 512, or contextSize when that is smaller
    */
   batchSize?: number | "auto" | null | undefined;
+  /**
+   * Conversations whose memory is kept at the same time, 1 to 256; they share `contextSize`. There may be more sessions than that: one whose
+   * memory was given away is evaluated anew.
+   * @default 4
+   */
+  sequences?: number | null | undefined;
   /**
    * CPU threads, 1 to 512; never more are used than the machine has processors.
    * @default "auto": `numThreads` of `init`
@@ -215,28 +241,211 @@ export interface ContextInfo {
   contextSize: number;
   /** Tokens. */
   batchSize: number;
+  /** Conversations whose memory is kept at the same time. */
+  sequences: number;
   threads: number;
 }
 
-/** A message by role, as most chat interfaces write it. */
-export interface RoleMessage {
-  role: "system" | "user" | "assistant";
-  content: string;
+/** A part of a message's content. Other kinds of parts, such as images, are refused. */
+export interface TextPart {
+  type: "text";
+  text: string;
 }
+
+/** The text of a message; parts are joined with line breaks. */
+export type MessageContent = string | readonly TextPart[];
+
+/** What a model gives a tool: what its JSON says. */
+// biome-ignore lint/suspicious/noExplicitAny: the model decides
+export type ToolArguments = any;
+
+/** A tool call of a message that is given to the model: this package's form. */
+export interface MessageToolCall {
+  /** @default made up */
+  id?: string | null | undefined;
+  name: string;
+  /** An object, or its JSON text. */
+  arguments: object | string;
+}
+
+/** A tool call in OpenAI's form. */
+export interface OpenAiToolCall {
+  /** @default made up */
+  id?: string | null | undefined;
+  type?: "function" | undefined;
+  function: { name: string; arguments: object | string };
+}
+
+/** Instructions. Roles `system` and `developer` are the same. */
+export interface SystemMessage {
+  role: "system" | "developer";
+  content: MessageContent;
+}
+
+/** What the user says. */
+export interface UserMessage {
+  role: "user";
+  content: MessageContent;
+}
+
+/** What the model has said. */
+export interface AssistantMessage {
+  role: "assistant";
+  /** May be missing beside tool calls. */
+  content?: MessageContent | null | undefined;
+  /** What it thought before; templates drop old thoughts as their models are used to it. */
+  reasoning?: string | null | undefined;
+  /** Other name of `reasoning`. */
+  reasoning_content?: string | null | undefined;
+  /** The tools it called. */
+  toolCalls?: readonly MessageToolCall[] | null | undefined;
+  /** The tools it called, in OpenAI's form. */
+  tool_calls?: readonly OpenAiToolCall[] | null | undefined;
+}
+
+/** What a tool has answered. Without an id it belongs to the first open call, of the tool of that name if there is one. */
+export interface ToolMessage {
+  role: "tool";
+  content: MessageContent;
+  /** The `id` of the call. */
+  toolCallId?: string | null | undefined;
+  /** Other name of `toolCallId`. */
+  tool_call_id?: string | null | undefined;
+  /** The tool's name. */
+  name?: string | null | undefined;
+}
+
+/** A message by role, as most chat interfaces write it. */
+export type RoleMessage = SystemMessage | UserMessage | AssistantMessage | ToolMessage;
+
+/** A part of a response in node-llama-cpp's form: text, a function call with its result, or a thought (comments are ignored). */
+export type ResponsePart =
+  | string
+  | { type: "functionCall"; name: string; params: unknown; result: unknown }
+  | { type: "segment"; segmentType: "thought" | "comment"; text: string };
 
 /** A message as a chat history item of node-llama-cpp. */
 export type HistoryItem =
   | { type: "system"; text: string }
   | { type: "user"; text: string }
-  | { type: "model"; response: readonly string[] };
+  | { type: "model"; response: readonly ResponsePart[] };
 
-/** Both shapes may be mixed in one list. */
+/** All forms may be mixed in one list. */
 export type ChatMessage = RoleMessage | HistoryItem;
+
+/** A message as {@link ChatSession.history} tells it. Goes in again as it is. */
+export type HistoryMessage =
+  | { role: "system" | "user"; content: string }
+  | { role: "assistant"; content: string; reasoning?: string; toolCalls?: CalledTool[] }
+  | { role: "tool"; content: string; toolCallId?: string; name?: string };
+
+/** A call that the model has made. */
+export interface CalledTool {
+  /** What the result refers to; made up where the model's format has no ids. */
+  id: string;
+  name: string;
+  arguments: ToolArguments;
+}
+
+/** A call in a result. */
+export interface ToolCall extends CalledTool {
+  /** What the model was told, when a `handler` was run: its text, its JSON, or `Error: …`. */
+  result?: string;
+}
+
+/** What is known while a tool runs. */
+export interface ToolContext {
+  /** The call's {@link CalledTool.id}. */
+  toolCallId: string;
+  /** Aborted when the generation is: nobody waits for the result any more. */
+  signal: AbortSignal;
+}
+
+/** Something the model may call. */
+export interface Tool {
+  /**
+   * What it is for, in words for the model.
+   * @default none
+   */
+  description?: string | null | undefined;
+  /**
+   * A JSON schema of an object. The model's arguments keep to it.
+   * @default an object without properties
+   */
+  parameters?: object | null | undefined;
+  /**
+   * Answers a call. A string goes to the model as it is, anything else as JSON, nothing at all as `null`. What it throws goes to the model as
+   * `Error: ` and the message; the generation goes on. Must not wait for another generation of the same session, which only begins after this one.
+   * @default none: the generation resolves with `stopReason: "toolCalls"`
+   */
+  handler?: ((args: ToolArguments, context: ToolContext) => unknown) | null | undefined;
+}
+
+/** A tool as OpenAI's interface lists it. */
+export interface OpenAiTool {
+  type: "function";
+  function: { name: string; description?: string | null | undefined; parameters?: object | null | undefined };
+  /** As {@link Tool.handler}. */
+  handler?: ((args: ToolArguments, context: ToolContext) => unknown) | null | undefined;
+}
+
+/** A tool as node-llama-cpp defines it. */
+export interface ChatFunction {
+  /** As {@link Tool.description}. */
+  description?: string | null | undefined;
+  /** As {@link Tool.parameters}. */
+  params?: object | null | undefined;
+  /** As {@link Tool.handler}, but gets the parameters alone. */
+  handler?: ((params: ToolArguments) => unknown) | null | undefined;
+}
+
+/**
+ * Whether tools are called: as the model likes, never, at least one, or the one that is named. A tool that has to be called has to be only in the
+ * first round.
+ */
+export type ToolChoice =
+  | "auto"
+  | "none"
+  | "required"
+  | { name: string }
+  | { type: "function"; function: { name: string } };
+
+/** More of a tool call that is being written. */
+export interface FunctionCallParamsChunk {
+  /** Which call of the answer, from 0. */
+  callIndex: number;
+  functionName: string;
+  /** What came to the JSON text of its arguments. */
+  paramsChunk: string;
+  /** Whether the arguments are complete. */
+  done: boolean;
+}
+
+/** A piece of an answer or of a thought. */
+export type ResponseChunk =
+  | {
+      type: undefined;
+      text: string;
+      /** Those that the text came from. */
+      tokens: number[];
+    }
+  | {
+      type: "segment";
+      segmentType: "thought";
+      /** Empty in the piece that ends the thought. */
+      text: string;
+      /** Those that the text came from. */
+      tokens: number[];
+      /** In the first piece of a thought. */
+      segmentStartTime?: Date;
+      /** In the last piece of a thought. */
+      segmentEndTime?: Date;
+    };
 
 /** Options of {@link LlamaWorker.generate}. Unknown ones are ignored. */
 export interface GenerateOptions {
   /**
-   * Longest answer, in tokens; 0, a negative number and Infinity set no limit.
+   * Longest answer, in tokens, thoughts and tool calls included; 0, a negative number and Infinity set no limit. With handlers, of each round.
    * @default no limit: until the model ends its answer or the context is full
    */
   maxTokens?: number | null | undefined;
@@ -246,7 +455,7 @@ export interface GenerateOptions {
    */
   temperature?: number | null | undefined;
   /**
-   * Draws from the K likeliest tokens; 0 from all. Counts only when `temperature` is above 0, as do the next three.
+   * Draws from the K likeliest tokens; 0 from all. Counts only when `temperature` is above 0, as do `topP`, `minP`, `typicalP`, `topNSigma` and `xtc`.
    * @default 40
    */
   topK?: number | null | undefined;
@@ -261,17 +470,136 @@ export interface GenerateOptions {
    */
   minP?: number | null | undefined;
   /**
+   * Draws from the tokens that are about as surprising as expected and together have this probability, 0 to 1.
+   * @default 1: off
+   */
+  typicalP?: number | null | undefined;
+  /**
+   * Leaves out tokens that are more than so many standard deviations less likely than the likeliest one; 0 and less is off.
+   * @default 0
+   */
+  topNSigma?: number | null | undefined;
+  /**
+   * With this `probability`, 0 to 1, leaves out all tokens more likely than `threshold`, 0 to 1, but the least likely of them.
+   * @default off
+   */
+  xtc?: { probability: number; threshold: number } | null | undefined;
+  /**
+   * Makes tokens less likely that the answer has already.
+   * @default false
+   */
+  repeatPenalty?: false | RepeatPenalty | null | undefined;
+  /**
+   * Makes tokens less likely that would go on with a repetition (the method DRY).
+   * @default false
+   */
+  dryRepeatPenalty?: false | DryRepeatPenalty | null | undefined;
+  /**
+   * Keeps the surprise of the text constant, in place of `topK`, `topP`, `minP` and the like. A number is the version.
+   * @default false
+   */
+  mirostat?: false | 1 | 2 | Mirostat | null | undefined;
+  /**
+   * Makes tokens likelier, or less likely: what is added to their logits; `"never"` and false rule a token out. Pairs of a token, or of a text and
+   * so of all its tokens, or an object by token number as in OpenAI's interface.
+   * @default none
+   */
+  tokenBias?:
+    | readonly (readonly [token: number | string, bias: number | "never" | false])[]
+    | { readonly [token: string]: number | "never" | false }
+    | null
+    | undefined;
+  /**
    * The same seed draws the same answer; a whole number from 0 to 4294967294.
    * @default drawn anew for every generation
    */
   seed?: number | null | undefined;
-  /** Ends the answer before any of these texts, with `stopReason: "customStopTrigger"`. */
-  stopSequences?: readonly string[] | null | undefined;
+  /** Ends the answer before any of these texts, with `stopReason: "customStopTrigger"`. A text that stands in an array of its own is as good. */
+  stopSequences?: string | readonly (string | readonly [string])[] | null | undefined;
   /** Another name of `stopSequences`, which counts when both are given. */
-  customStopTriggers?: readonly string[] | null | undefined;
+  customStopTriggers?: string | readonly (string | readonly [string])[] | null | undefined;
+  /**
+   * Takes white space off the end of the answer.
+   * @default false
+   */
+  trimWhitespaceSuffix?: boolean | null | undefined;
+  /**
+   * What the answer begins with; the model goes on from there. It is the first chunk and part of the result.
+   * @default none
+   */
+  responsePrefix?: string | null | undefined;
+  /**
+   * Does not let the model end its answer: `maxTokens`, a stop sequence or the context does.
+   * @default false
+   */
+  ignoreEos?: boolean | null | undefined;
+  /**
+   * Whether the model may think before it answers, where its template has a switch for it.
+   * @default true
+   */
+  reasoning?: boolean | null | undefined;
+  /**
+   * `thoughtTokens`: the most tokens of a thought, which is then ended; 0 also turns thinking off, Infinity sets no limit.
+   * @default no limit
+   */
+  budgets?: { thoughtTokens?: number | null | undefined } | null | undefined;
+  /**
+   * Variables for the chat template: an object of JSON values.
+   * @default none
+   */
+  chatTemplateKwargs?: { readonly [name: string]: unknown } | null | undefined;
+  /**
+   * Adds {@link GenerationResult.logprobs} to the result: true for each token's own probability, a number from 0 to 20 for so many of the likeliest
+   * tokens besides.
+   * @default false
+   */
+  logprobs?: boolean | number | null | undefined;
+  /**
+   * A grammar in llama.cpp's GBNF that the answer keeps to. Not together with `jsonSchema`, `tools` or `functions`.
+   * @default none
+   */
+  grammar?: string | null | undefined;
+  /**
+   * A JSON schema that the answer keeps to, as an object or its JSON text; the result then has {@link GenerationResult.parsed}. Not together with
+   * `grammar`, `tools` or `functions`.
+   * @default none
+   */
+  jsonSchema?: object | string | null | undefined;
+  /**
+   * What the model may call, by name (1 to 64 of the letters and digits of English, `_`, `.` and `-`) or as OpenAI lists it. When every tool that the
+   * model calls has a `handler`, they are run together, their results go to the model, and so on until it answers in words.
+   * @default none
+   */
+  tools?: { readonly [name: string]: Tool } | readonly OpenAiTool[] | null | undefined;
+  /** Another form of `tools`, that of node-llama-cpp. Not together with `tools`. */
+  functions?: { readonly [name: string]: ChatFunction } | null | undefined;
+  /** @default "auto" */
+  toolChoice?: ToolChoice | null | undefined;
+  /**
+   * The most tools that are called in one answer, from 1.
+   * @default no limit
+   */
+  maxParallelFunctionCalls?: number | null | undefined;
+  /**
+   * How often handlers may be run before the model has to have answered, from 1; then the promise rejects with `TOOL_LOOP_LIMIT`.
+   * @default 10
+   */
+  maxToolRounds?: number | null | undefined;
+  /**
+   * What happens when the conversation is longer than the context: the oldest turns are not shown to the model any more (the system prompt and the
+   * newest turn are), or the promise rejects with `PROMPT_TOO_LONG`.
+   * @default "dropOldest"
+   */
+  contextOverflow?: "dropOldest" | "error" | null | undefined;
+  /**
+   * Which generations of several sessions are evaluated first, 1 to 5.
+   * @default 5: before the others
+   */
+  evaluationPriority?: number | null | undefined;
   /**
    * What the model is told before the conversation. Counts where one begins without a system message: in the first generation
-   * after `createContext`, and with a list of messages.
+   * of a session, and with a list of messages.
+   * @default none
    */
   systemPrompt?: string | null | undefined;
   /**
@@ -280,37 +608,155 @@ export interface GenerateOptions {
    */
   signal?: AbortSignal | null | undefined;
   /**
+   * With true an aborted `signal` does not reject: the promise resolves with `stopReason: "abort"` and the text so far, which stays in the
+   * conversation. Also when nothing was generated yet, or while tools run; then the conversation is as it was before. What {@link LlamaWorker.abort}
+   * ends stays as well.
+   * @default false
+   */
+  stopOnAbortSignal?: boolean | null | undefined;
+  /**
    * Called with each piece of text. What it throws aborts the generation and is what the promise rejects with; the
-   * conversation is as it was before only if the model had not ended its answer yet.
+   * conversation is as it was before only if the model had not ended its answer yet. This holds for the other callbacks, too.
    */
   onTextChunk?: ((chunk: string) => void) | null | undefined;
+  /** Called with the tokens of each piece of text; those of thoughts and of tool calls are not among them. */
+  onToken?: ((tokens: number[]) => void) | null | undefined;
+  /** Called with each piece of a thought. */
+  onReasoningChunk?: ((chunk: string) => void) | null | undefined;
+  /** Called with each piece of text and of thoughts, as in node-llama-cpp. */
+  onResponseChunk?: ((chunk: ResponseChunk) => void) | null | undefined;
+  /** Called with each piece of a tool call's arguments. */
+  onFunctionCallParamsChunk?: ((chunk: FunctionCallParamsChunk) => void) | null | undefined;
+}
+
+/** See {@link GenerateOptions.repeatPenalty}. */
+export interface RepeatPenalty {
+  /**
+   * Divides the likelihood of what the answer has, above 0; 1 is off.
+   * @default 1.1
+   */
+  penalty?: number | null | undefined;
+  /**
+   * How many of the answer's last tokens count.
+   * @default 64
+   */
+  lastTokens?: number | null | undefined;
+  /**
+   * Subtracted from a token's logit for each time that it is there.
+   * @default 0
+   */
+  frequencyPenalty?: number | null | undefined;
+  /**
+   * Subtracted from a token's logit when it is there.
+   * @default 0
+   */
+  presencePenalty?: number | null | undefined;
+  /**
+   * Whether line breaks count.
+   * @default false
+   */
+  penalizeNewLine?: boolean | null | undefined;
+}
+
+/** See {@link GenerateOptions.dryRepeatPenalty}. */
+export interface DryRepeatPenalty {
+  /** How strong it is, above 0. */
+  strength: number;
+  /**
+   * How fast it grows with the length of the repetition, from 1.
+   * @default 1.75
+   */
+  base?: number | null | undefined;
+  /**
+   * Repetitions up to so many tokens are no matter.
+   * @default 2
+   */
+  allowedLength?: number | null | undefined;
+  /**
+   * How many of the last tokens are searched for repetitions; null for all.
+   * @default null
+   */
+  lastTokens?: number | null | undefined;
+  /**
+   * Texts across which nothing counts as repeated.
+   * @default ["\n", ":", "\"", "*"]
+   */
+  sequenceBreakers?: readonly string[] | null | undefined;
+}
+
+/** See {@link GenerateOptions.mirostat}. */
+export interface Mirostat {
+  /** @default 2 */
+  version?: 1 | 2 | null | undefined;
+  /**
+   * The surprise to keep to, above 0.
+   * @default 5
+   */
+  tau?: number | null | undefined;
+  /**
+   * How fast it is corrected, above 0.
+   * @default 0.1
+   */
+  eta?: number | null | undefined;
 }
 
 /**
- * Why an answer ended: the model ended it, it reached `maxTokens`, a stop sequence came, the context is full, or it was aborted.
+ * Why an answer ended: the model ended it, it wants tools called, it reached `maxTokens`, a stop sequence came, the context is full, or it was
+ * aborted.
  */
-export type StopReason = "eogToken" | "maxTokens" | "customStopTrigger" | "contextFull" | "abort";
+export type StopReason = "eogToken" | "toolCalls" | "maxTokens" | "customStopTrigger" | "contextFull" | "abort";
 
-/** What {@link LlamaWorker.generate} resolves with. */
-export interface GenerationResult {
+/** What {@link LlamaWorker.generate} resolves with. With handlers: of all rounds together. */
+export interface GenerationResult<Parsed = unknown> {
   /** All chunks, concatenated. */
   text: string;
+  /** What the model thought, and nothing of it is in `text`; empty when it did not think. */
+  reasoning: string;
   stopReason: StopReason;
+  /** The stop sequence that ended the answer, if one did. */
+  stopSequence?: string;
+  /** The tools that the model called; usually empty. */
+  toolCalls: ToolCall[];
+  /** With the option `logprobs`: each token of the answer. */
+  logprobs?: TokenLogprobs[];
+  /** With the option `jsonSchema`, when the model has ended its answer: what the text says. Missing when the answer was cut off. */
+  parsed?: Parsed;
   usage: Usage;
   timings: Timings;
 }
 
-/** Whole numbers, counted by the model's tokenizer. */
+/** A token and how likely it was, by the model alone, before any option. */
+export interface LikelyToken {
+  token: number;
+  /** Its text; parts of characters read U+FFFD. */
+  text: string;
+  /** The natural logarithm of its probability. */
+  logprob: number;
+}
+
+/** A token of an answer. */
+export interface TokenLogprobs extends LikelyToken {
+  /** The likeliest tokens in its place, in falling order; as many as were asked for. */
+  top: LikelyToken[];
+}
+
+/** Whole numbers, counted by the model's tokenizer. With handlers: sums over the rounds, but for `droppedMessages`. */
 export interface Usage {
   /** Tokens of the whole prompt: template, history and input. */
   promptTokens: number;
   /** Those among them that did not have to be evaluated again. */
   cachedTokens: number;
+  /** Tokens that were generated, thoughts and tool calls included. */
   completionTokens: number;
+  /** Those among them that were thoughts. */
+  reasoningTokens: number;
   /** `promptTokens + completionTokens` */
   totalTokens: number;
+  /** Messages of the conversation that did not fit and were not shown to the model. */
+  droppedMessages: number;
 }
 
+/** With handlers: sums over the rounds; the time that tools take is not among them. */
 export interface Timings {
   /** Milliseconds spent on the prompt. */
   promptMs: number;
@@ -320,6 +766,47 @@ export interface Timings {
   generationMs: number;
   /** Of the answer. */
   tokensPerSecond: number;
+}
+
+/** Options of {@link LlamaWorker.createSession}. */
+export interface CreateSessionOptions {
+  /**
+   * What the model is told before the conversation. Counts when `history` has no system message.
+   * @default none
+   */
+  systemPrompt?: string | null | undefined;
+  /**
+   * What was said already.
+   * @default nothing
+   */
+  history?: readonly ChatMessage[] | null | undefined;
+}
+
+/** Options of {@link LlamaWorker.tokenize} and its relatives. */
+export interface TokenizeOptions {
+  /**
+   * Whether the texts of special tokens, such as `<|im_end|>`, are those tokens; when reading tokens, whether special ones show their texts.
+   * @default false
+   */
+  special?: boolean | null | undefined;
+}
+
+/** Options of {@link LlamaWorker.applyChatTemplate}: those that have a part in the prompt, as in {@link GenerateOptions}. */
+export interface ApplyChatTemplateOptions
+  extends Pick<GenerateOptions, "tools" | "functions" | "toolChoice" | "reasoning" | "chatTemplateKwargs"> {
+  /**
+   * A chat template in Jinja, in place of the one that the model was loaded with.
+   * @default that one
+   */
+  chatTemplate?: string | null | undefined;
+}
+
+/** What the model would be given. */
+export interface RenderedPrompt {
+  /** What the template writes. */
+  prompt: string;
+  /** Its tokens, with the one that the vocabulary wants in front. */
+  tokens: number[];
 }
 
 /**
@@ -335,7 +822,7 @@ export interface Timings {
  * const { usage } = await generation;
  * ```
  */
-export interface Generation extends Promise<GenerationResult> {
+export interface Generation<Parsed = unknown> extends Promise<GenerationResult<Parsed>> {
   [Symbol.asyncIterator](): AsyncIterableIterator<string>;
 }
 
@@ -361,7 +848,65 @@ export interface MessagePortLike {
 }
 
 /**
- * One model, its context and one chat session, on a thread of their own.
+ * One conversation. Several of them share a worker's context and run at the same time.
+ *
+ * What is asked of a session takes effect in that order. After {@link dispose}, and after a new context or model has taken the place of the
+ * session's own, everything rejects with `SESSION_DISPOSED`; before there is a new context, with `CONTEXT_NOT_CREATED`. A session that nobody
+ * keeps is disposed of some time later; one that is kept keeps its worker.
+ *
+ * @example
+ * ```ts
+ * await using session = await worker.createSession({ systemPrompt: "You are a pirate." });
+ * const { text } = await session.generate("Hello!");
+ * ```
+ */
+export interface ChatSession {
+  /** As {@link LlamaWorker.generate}, in this session. Rejects with `SESSION_DISPOSED`, too. */
+  generate<Parsed = unknown>(
+    input: string | readonly ChatMessage[],
+    options?: GenerateOptions | null,
+    onToken?: ((chunk: string) => void) | null,
+  ): Generation<Parsed>;
+
+  /** What was said, as far as it has been when this is asked for; while tools run, up to their calls. */
+  history(): Promise<HistoryMessage[]>;
+
+  /**
+   * Puts `messages` in place of what was said. An empty list is allowed.
+   *
+   * Rejects with `INVALID_MESSAGES`, `SESSION_DISPOSED`, `CONTEXT_NOT_CREATED`, `WORKER_STOPPED`.
+   */
+  setHistory(messages: readonly ChatMessage[]): Promise<void>;
+
+  /** Goes back to what the session was created with. */
+  reset(): Promise<void>;
+
+  /**
+   * Evaluates the conversation with `prompt` as the next thing the user says, so that the answer to it begins sooner. Changes nothing that was said.
+   *
+   * @param options those of the generation that will follow; an aborted `signal` rejects with its reason
+   */
+  preload(prompt: string, options?: GenerateOptions | null): Promise<void>;
+
+  /**
+   * How many tokens the model would be given: the conversation, with `prompt` as the next thing the user says if there is one.
+   *
+   * @param options those that have a part in the prompt, as in {@link ApplyChatTemplateOptions}
+   */
+  countTokens(prompt?: string | null, options?: GenerateOptions | null): Promise<number>;
+
+  /**
+   * Ends the session when what was asked of it before is done. Harmless when that has happened already, and for the worker's default session,
+   * which lasts as long as its context.
+   */
+  dispose(): Promise<void>;
+
+  /** Same as {@link dispose}, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * One model, its context and its chat sessions, on a thread of their own.
  *
  * Every method returns at once. The asynchronous ones never throw: they reject with a {@link LlamaError}. An idle worker
  * without an open port does not keep the process alive; one with a call under way does.
@@ -391,7 +936,7 @@ export class LlamaWorker {
    * Loads a model, in place of the one before it.
    *
    * Rejects with `NOT_INITIALIZED`, `INVALID_OPTION`, `MODEL_NOT_FOUND`, `MODEL_NOT_A_FILE`, `MODEL_UNREADABLE`,
-   * `MODEL_INVALID`, `MODEL_LOAD_FAILED`, `ABORTED`, `WORKER_STOPPED`.
+   * `MODEL_INVALID`, `MODEL_LOAD_FAILED`, `TEMPLATE_FAILED` (of the option `chatTemplate`), `ABORTED`, `WORKER_STOPPED`.
    *
    * @example
    * ```ts
@@ -402,24 +947,45 @@ export class LlamaWorker {
   loadModel(path: string, options?: Omit<LoadModelOptions, "modelPath"> | null): Promise<ModelInfo>;
 
   /**
-   * Creates the context, in place of the one before it; the conversation starts over.
+   * Creates the context, in place of the one before it; the default session starts over, and all others end.
    *
    * Rejects with `NOT_INITIALIZED`, `MODEL_NOT_LOADED`, `INVALID_OPTION`, `INSUFFICIENT_MEMORY`, `CONTEXT_CREATION_FAILED`,
    * `TEMPLATE_FAILED`, `WORKER_STOPPED`.
    */
   createContext(options?: CreateContextOptions | null): Promise<ContextInfo>;
 
+  /** The default session, in which {@link generate} and the message contract talk. Cannot be disposed of. */
+  readonly session: ChatSession;
+
   /**
-   * Answers a prompt, or a list of messages.
+   * Begins another conversation over the same context.
+   *
+   * Rejects with `NOT_INITIALIZED`, `CONTEXT_NOT_CREATED`, `INVALID_OPTION`, `INVALID_MESSAGES`, `WORKER_STOPPED`.
+   *
+   * @example
+   * ```ts
+   * const [french, german] = await Promise.all([
+   *   worker.createSession({ systemPrompt: "Answer in French." }),
+   *   worker.createSession({ systemPrompt: "Answer in German." }),
+   * ]);
+   * ```
+   */
+  createSession(options?: CreateSessionOptions | null): Promise<ChatSession>;
+
+  /**
+   * Answers a prompt, or a list of messages, in the default session.
    *
    * A prompt is the next user turn of the conversation so far. A list of messages is the conversation: it takes the place of
-   * what was said before, and when its last message is the user's, that one is answered; else generation goes on from there.
-   * Generations run one after the other, in the order they were asked for. One that fails or is aborted before
-   * the model has ended its answer leaves the conversation as it was.
+   * what was said before, and when its last message is the user's, that one is answered; else generation goes on from there. A list of
+   * nothing but tool messages goes on with a conversation that waits for them.
+   * Generations of one session run one after the other, in the order they were asked for, each with all its tool calls; those of several sessions
+   * run at the same time. One that fails or is aborted before the model has ended its answer leaves the conversation as it was.
    *
-   * Rejects with `NOT_INITIALIZED`, `CONTEXT_NOT_CREATED`, `INVALID_OPTION`, `INVALID_MESSAGES`, `TEMPLATE_FAILED`, `PROMPT_TOO_LONG`,
-   * `DECODE_FAILED`, `WORKER_STOPPED`. After {@link abort} it resolves with what there is, and `stopReason: "abort"`.
+   * Rejects with `NOT_INITIALIZED`, `CONTEXT_NOT_CREATED`, `INVALID_OPTION`, `INVALID_MESSAGES`, `TEMPLATE_FAILED`, `TOOLS_UNSUPPORTED`,
+   * `INVALID_GRAMMAR`, `UNSUPPORTED_SCHEMA`, `PROMPT_TOO_LONG`, `DECODE_FAILED`, `TOOL_LOOP_LIMIT`, `WORKER_STOPPED`; with `SESSION_DISPOSED` when the
+   * context is replaced while tools run. After {@link abort} it resolves with what there is, and `stopReason: "abort"`.
    *
+   * @typeParam Parsed what `jsonSchema` describes
    * @param onToken called with each piece of text, as `options.onTextChunk` is
    *
    * @example
@@ -427,22 +993,58 @@ export class LlamaWorker {
    * await worker.generate("My name is Ana.");
    * const { text } = await worker.generate("What is my name?", { maxTokens: 32 }, (chunk) => process.stdout.write(chunk));
    * ```
+   *
+   * @example
+   * ```ts
+   * const { text } = await worker.generate("What time is it in Lisbon?", {
+   *   tools: {
+   *     get_time: {
+   *       description: "Get the time in a city.",
+   *       parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+   *       handler: ({ city }) => timeIn(city),
+   *     },
+   *   },
+   * });
+   * ```
    */
-  generate(
+  generate<Parsed = unknown>(
     input: string | readonly ChatMessage[],
     options?: GenerateOptions | null,
     onToken?: ((chunk: string) => void) | null,
-  ): Generation;
+  ): Generation<Parsed>;
 
   /**
-   * Aborts every generation asked for so far.
+   * The tokens of a text, without any in front or behind.
+   *
+   * Rejects with `NOT_INITIALIZED`, `MODEL_NOT_LOADED`, `INVALID_OPTION`, `WORKER_STOPPED`, as the next three do.
+   */
+  tokenize(text: string, options?: TokenizeOptions | null): Promise<number[]>;
+
+  /** The text of tokens. Of those of {@link tokenize} it is the same text again; parts of characters read U+FFFD. */
+  detokenize(tokens: readonly number[], options?: TokenizeOptions | null): Promise<string>;
+
+  /** How many tokens a text has. */
+  countTokens(text: string, options?: TokenizeOptions | null): Promise<number>;
+
+  /**
+   * What the model would be given for messages, for looking and testing. Generates nothing and changes nothing.
+   *
+   * Rejects with `INVALID_MESSAGES`, `TEMPLATE_FAILED` and `TOOLS_UNSUPPORTED`, too.
+   */
+  applyChatTemplate(
+    messages: readonly ChatMessage[],
+    options?: ApplyChatTemplateOptions | null,
+  ): Promise<RenderedPrompt>;
+
+  /**
+   * Aborts every generation asked for so far, in all sessions; also those that wait for others or for tools.
    *
    * @returns whether there was any
    */
   abort(): boolean;
 
   /**
-   * Aborts everything, frees session, context and model, and closes the port. Afterwards every call is refused with
+   * Aborts everything, frees sessions, context and model, and closes the port. Afterwards every call is refused with
    * `WORKER_STOPPED`. Calling it again is harmless.
    */
   cleanup(): Promise<void>;
@@ -490,8 +1092,25 @@ export type LoadModelMessage = Inbound & { type: "load_model" } & (
     | { modelPath: string; options?: MessageLoadModelOptions | null | undefined }
   );
 
-/** Generation options that can be sent in a message. Further fields of node-llama-cpp are ignored. */
-export type MessageGenerateOptions = Omit<GenerateOptions, "signal" | "onTextChunk"> & { [option: string]: unknown };
+/** The options of a generation that are no data, and so cannot be sent in a message. */
+type CallOptions =
+  | "signal"
+  | "stopOnAbortSignal"
+  | "onTextChunk"
+  | "onToken"
+  | "onReasoningChunk"
+  | "onResponseChunk"
+  | "onFunctionCallParamsChunk";
+
+/** Generation options that can be sent in a message; tools without handlers. Further fields of node-llama-cpp are ignored. */
+export type MessageGenerateOptions = Omit<GenerateOptions, CallOptions> & {
+  /**
+   * Whether thoughts are told, as `reasoning_chunk` messages.
+   * @default false
+   */
+  streamReasoning?: boolean | null | undefined;
+  [option: string]: unknown;
+};
 
 interface Generating {
   options?: MessageGenerateOptions | null | undefined;
@@ -504,7 +1123,17 @@ export type InboundMessage =
   | (Inbound & { type: "create_context"; options?: CreateContextOptions | null | undefined })
   | (Inbound & { type: "generate_completion"; prompt: string } & Generating)
   | (Inbound & { type: "generate_chat_completion"; messages: readonly ChatMessage[] } & Generating)
+  | (Inbound & { type: "tool_result"; results: readonly MessageToolResult[] })
+  | (Inbound & { type: "tool_result" } & MessageToolResult)
   | (Inbound & { type: "abort" });
+
+/** What a tool has answered, in a message. */
+export interface MessageToolResult {
+  /** The `id` of the call. */
+  toolCallId: string;
+  /** A string goes to the model as it is, anything else as JSON. */
+  result: unknown;
+}
 
 interface Outbound {
   /** That of the message this one answers. */
@@ -521,7 +1150,19 @@ export type OutboundMessage =
   | (Outbound & { type: "progress"; operation: "load"; progress: number })
   | (Outbound & { type: "model_loaded"; modelInfo: ModelInfo })
   | (Outbound & { type: "completion_chunk"; chunk: string })
-  | (Outbound & { type: "completion_done"; fullText: string; stats: MessageStats });
+  | (Outbound & { type: "reasoning_chunk"; chunk: string })
+  | (Outbound & { type: "tool_call"; toolCalls: CalledTool[] })
+  | (Outbound & {
+      type: "completion_done";
+      fullText: string;
+      /** When the model thought. */
+      reasoning?: string;
+      /** With `jsonSchema`, when the model has ended its answer. */
+      parsed?: unknown;
+      /** With `logprobs`. */
+      logprobs?: TokenLogprobs[];
+      stats: MessageStats;
+    });
 
 /** The counts of a generation in a message. */
 export interface MessageStats extends Usage {

@@ -68,6 +68,8 @@ test("loadModel takes a path or options, and describes the model", async (contex
   assert.equal(model.contextSize, 2048);
   assert.equal(model.architecture, "llama");
   assert.equal(model.hasChatTemplate, true);
+  assert.equal(model.chatTemplate, "model");
+  assert.deepEqual(model.warnings, []);
   assert.equal(model.vocabularySize, 1024);
   assert.equal(model.layers, 4);
   assert.equal(model.embeddingSize, 256);
@@ -102,6 +104,7 @@ test("createContext defaults to what the model was trained for, and takes its ow
   assert.equal(small.contextSize, 512);
   assert.equal(small.batchSize, 64);
   assert.equal(small.threads, 1);
+  assert.equal(small.sequences, 4);
   assert.equal((await worker.createContext({ contextSize: 300 })).contextSize, 512);
   assert.ok(await stillAnswers(worker));
 });
@@ -127,9 +130,10 @@ for (const kvCacheType of ["f32", "bf16", "q8_0"]) {
 
 test("generate resolves with text, reason, real counts and timings", async (context) => {
   const worker = await readyWorker(context);
-  const { text, stopReason, usage, timings } = await worker.generate(CAPITAL.question);
+  const { text, stopReason, usage, timings, ...rest } = await worker.generate(CAPITAL.question);
   assert.equal(text, CAPITAL.answer);
   assert.equal(stopReason, "eogToken");
+  assert.deepEqual(rest, { reasoning: "", toolCalls: [] });
   for (const count of Object.values(usage)) assert.ok(Number.isInteger(count) && count >= 0);
   assert.ok(usage.promptTokens > 5 && usage.completionTokens > 5);
   assert.ok(usage.cachedTokens <= usage.promptTokens);
@@ -362,7 +366,7 @@ test("undefined and null options are options not given", async (context) => {
 
 test("unknown options are ignored", async (context) => {
   const worker = await readyWorker(context);
-  const options = { repeatPenalty: { penalty: 1.1 }, responsePrefix: undefined, somethingNew: () => {} };
+  const options = { documentFunctionParams: true, responsePrefix: undefined, somethingNew: () => {} };
   assert.equal((await worker.generate(CAPITAL.question, options)).text, CAPITAL.answer);
 });
 

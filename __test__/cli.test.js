@@ -128,6 +128,7 @@ test("one failure among piped lines: the others are answered, the exit code tell
 const TERMINAL = path.join(__dirname, "fixtures", "terminal.js");
 const PROMPT = "> ";
 const [CTRL_C, CTRL_D] = ["\x03", "\x04"];
+const PALE = "\x1b[2m";
 
 /** A chat in what it takes for a terminal. */
 class Terminal {
@@ -254,6 +255,18 @@ test("a /reset that fails does not end the chat", async (context) => {
   assert.match(await terminal.complaint(), /llama-worker: [^\n]*contextSize/);
   terminal.type("What is my name?\r");
   assert.match(await terminal.until(PROMPT), /Ana/);
+});
+
+test("thoughts are pale in a terminal, and not part of what is piped on", async (context) => {
+  const question = "What is 9 minus 6? Think before you answer.";
+  const piped = await run([...ONE_THREAD, question]);
+  assert.ok(!piped.stdout.includes(PALE) && !piped.stdout.includes("think"), piped.stdout);
+  const terminal = await chat(context);
+  terminal.type(`${question}\r`);
+  const shown = await terminal.until(PROMPT);
+  assert.ok(shown.includes(`\n${piped.stdout}`), shown);
+  const [, thought] = shown.split(PALE);
+  assert.match(thought, /\S/);
 });
 
 test("a reader that has seen enough is no failure", async () => {

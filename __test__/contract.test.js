@@ -11,27 +11,37 @@ const assert = require("node:assert/strict");
 const { fork } = require("node:child_process");
 const { once } = require("node:events");
 const fs = require("node:fs");
+const os = require("node:os");
 const path = require("node:path");
 const { setTimeout: delay } = require("node:timers/promises");
 const { builtInModelPath } = require("../js/index");
 const { block } = require("./fixtures/busy");
-const { CONNECTIONS, overFork, overThreadPort } = require("./fixtures/connections");
+const { CONNECTIONS, overFork } = require("./fixtures/connections");
+const {
+  CREATE,
+  INIT,
+  LOAD,
+  READY,
+  ask,
+  chat,
+  collectUntil,
+  collectUntilMarker,
+  endsStep,
+  info,
+  nothingMore,
+  open,
+  prompt,
+  ready,
+  texts,
+} = require("./port-support");
 const { CAPITAL, STORY, test, untilInTime } = require("./support");
 
-const READY = "LlamaWorker inicializado e pronto para receber comandos";
 const TRACES = path.join(__dirname, "traces");
 
 /** Fields whose values a recording cannot foretell. */
 const GENERATED = new Set(["chunk", "fullText", "stats"]);
 /** What the built-in model's tensors take: each recording names it, and a new model has another. */
 const TENSOR_BYTES = 2_585_600;
-
-const INIT = { type: "init", options: { gpu: false, numThreads: 1 } };
-const LOAD = { type: "load_model", options: { modelPath: builtInModelPath } };
-const CREATE = { type: "create_context" };
-const info = (message) => ({ type: "info", message });
-const prompt = (text, more) => ({ type: "generate_completion", prompt: text, ...more });
-const chat = (messages, more) => ({ type: "generate_chat_completion", messages, ...more });
 
 /**
  * @param {string} name
@@ -105,60 +115,6 @@ async function replayAbort(connection) {
   const failure = await untilInTime(attempt, (outcome) => outcome?.actual !== "completion_done");
   if (failure) throw failure;
 }
-
-/**
- * @param {import("node:test").TestContext} context
- * @param {() => any} connect
- */
-async function open(context, connect = overThreadPort) {
-  const connection = connect();
-  context.after(() => connection.end());
-  assert.equal(await connection.inbox.next(), READY);
-  return connection;
-}
-
-/** Sends one message after the other, and collects what comes until the last message of each. */
-async function ready(context, connect) {
-  const connection = await open(context, connect);
-  for (const message of [INIT, LOAD, CREATE]) connection.send(message);
-  await collectUntil(connection, (message) => message.message === "Contexto criado com sucesso");
-  return connection;
-}
-
-/** @returns {Promise<any[]>} everything up to and with the first message that is the last */
-async function collectUntil({ inbox }, isLast) {
-  const messages = [];
-  do messages.push(await inbox.next());
-  while (!isLast(messages.at(-1)));
-  return messages;
-}
-
-const endsStep = (message) => message.type === "error" || /conclu|sucesso|usuário/.test(message.message);
-
-/** @returns {Promise<any[]>} what answers one message, without the steps of progress in between */
-async function ask(connection, message) {
-  connection.send(message);
-  const answers = await collectUntil(connection, endsStep);
-  return answers.filter((answer) => !(answer.type === "progress" && answer.progress < 1));
-}
-
-/** A step that changes nothing, refused in its turn: its error comes after everything that was asked for before it. */
-const MARKER = { type: "create_context", options: { contextSize: "no size" }, requestId: "marker" };
-
-/** @returns {Promise<any[]>} what came before the marker */
-async function collectUntilMarker(connection) {
-  connection.send(MARKER);
-  const isMarked = (message) => message.requestId === MARKER.requestId;
-  const answers = await collectUntil(connection, (message) => isMarked(message) && message.type === "error");
-  return answers.filter((message) => !isMarked(message));
-}
-
-async function nothingMore(connection) {
-  assert.deepEqual(await collectUntilMarker(connection), []);
-}
-
-const withoutChunks = (messages) => messages.filter(({ type }) => type !== "completion_chunk");
-const texts = (messages) => withoutChunks(messages).map(({ message, error, type }) => message ?? error ?? type);
 
 for (const [name, connect] of Object.entries(CONNECTIONS)) {
   test(`the recordings, replayed over ${name}`, async (context) => {
@@ -276,6 +232,43 @@ test("load_model that fails: its info, then one error with the reason", async (c
   assert.equal(answers[1].code, "MODEL_NOT_FOUND");
   assert.match(answers[1].details, /nowhere\.gguf/);
   await nothingMore(connection);
+});
+
+/** A copy of the built-in model in which nobody finds a template. */
+function modelWithoutTemplate(context) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "llama-worker-"));
+  context.after(() => fs.rmSync(folder, { recursive: true }));
+  const bytes = fs.readFileSync(builtInModelPath);
+  bytes.write("tokenizer.chat_templat_", bytes.indexOf("tokenizer.chat_template"));
+  const file = path.join(folder, "plain.gguf");
+  fs.writeFileSync(file, bytes);
+  return file;
+}
+
+test("a model without a chat template: a warning, and it answers all the same", async (context) => {
+  const connection = await open(context);
+  await ask(connection, INIT);
+  const modelPath = modelWithoutTemplate(context);
+  const loaded = async (options) =>
+    (await ask(connection, { type: "load_model", options })).find(({ type }) => type === "model_loaded").modelInfo;
+  const { chatTemplate, warnings, hasChatTemplate } = await loaded({ modelPath });
+  assert.deepEqual([chatTemplate, hasChatTemplate, warnings.length], ["chatml", false, 1]);
+  assert.match(warnings[0], /ChatML.*`chatTemplate`/);
+  await ask(connection, CREATE);
+  const answers = await ask(connection, prompt(CAPITAL.question));
+  assert.equal(answers.find(({ type }) => type === "completion_done").fullText, CAPITAL.answer);
+  const own = await loaded({
+    modelPath,
+    chatTemplate: "{% for message in messages %}{{ message.content }}{% endfor %}",
+  });
+  assert.deepEqual([own.chatTemplate, own.warnings], ["option", []]);
+});
+
+test("a model with a chat template: no warning", async (context) => {
+  const connection = await open(context);
+  await ask(connection, INIT);
+  const { modelInfo } = (await ask(connection, LOAD)).find(({ type }) => type === "model_loaded");
+  assert.deepEqual([modelInfo.chatTemplate, modelInfo.warnings], ["model", []]);
 });
 
 test("contextSize given at load_model is the default of create_context", async (context) => {

@@ -256,12 +256,25 @@ test("a new model drops the context of the one before", async (context) => {
 
 test("after cleanup everything is refused", async (context) => {
   const worker = await readyWorker(context);
+  const session = await worker.createSession();
   await worker.cleanup();
   const calls = [
     () => worker.init(),
     () => worker.loadModel(builtInModelPath),
     () => worker.createContext(),
     () => worker.generate("x"),
+    () => worker.createSession(),
+    () => worker.tokenize("x"),
+    () => worker.detokenize([]),
+    () => worker.countTokens("x"),
+    () => worker.applyChatTemplate([{ role: "user", content: "x" }]),
+    () => worker.session.generate("x"),
+    () => worker.session.history(),
+    () => worker.session.setHistory([]),
+    () => worker.session.reset(),
+    () => worker.session.preload("x"),
+    () => worker.session.countTokens(),
+    () => session.generate("x"),
   ];
   for (const call of calls) await assertRejects(worker, row("", "WORKER_STOPPED", /stopped/, call));
   assert.throws(() => worker.handleMessage({ type: "init" }), { name: "LlamaError", code: "WORKER_STOPPED" });

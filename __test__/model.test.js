@@ -10,9 +10,9 @@ const fs = require("node:fs");
 const path = require("node:path");
 const { after, before, test } = require("node:test");
 const { LlamaWorker, builtInModelPath } = require("../js/index.js");
+const { structured, written } = require("../models/tiny-chat/conversation.js");
 
 const SAMPLE = path.join(__dirname, "..", "models", "tiny-chat", "evaluation", "sample.jsonl");
-const THOUGHT = /^<think>\n(?:(?!<\/?think>)[\s\S])+?\n<\/think>\n\n/;
 const GREEDY = { temperature: 0, maxTokens: 700 };
 
 /** @typedef {{ id: string, skill: string, messages: { role: string, content: string }[], accept: string[], match: string, own?: boolean }} Question */
@@ -70,11 +70,14 @@ test("turn by turn, a session answers as a list of messages does", async () => {
 
 /** @param {Question} question */
 async function ask({ id, messages, accept, match, own }) {
-  const asked = own ? await withOwnAnswers(messages) : messages;
-  const { text } = await worker.generate(asked, GREEDY);
-  assert.ok(
-    accept.includes(spoken(text, match)),
-    `${id}: ${JSON.stringify(text)}, expected ${JSON.stringify(accept[0])}`,
+  const asked = own ? { messages: await withOwnAnswers(messages), tools: [] } : structured(messages);
+  const result = await worker.generate(asked.messages, { ...GREEDY, tools: asked.tools });
+  const answer = written({ ...result, reasoning: "" });
+  assert.ok(accept.includes(answer), `${id}: ${JSON.stringify(answer)}, expected ${JSON.stringify(accept[0])}`);
+  assert.equal(
+    /\S/.test(result.reasoning),
+    match !== "exact",
+    `${id}: the thought is ${JSON.stringify(result.reasoning)}`,
   );
 }
 
@@ -86,12 +89,4 @@ async function withOwnAnswers(messages) {
     history.push(isAnswer ? { role: "assistant", content: (await worker.generate(history, GREEDY)).text } : message);
   }
   return history;
-}
-
-/** The answer without the thought before it, which must be there where one was asked for. */
-function spoken(text, match) {
-  if (match === "exact") return text;
-  const whole = match === "opened thought" && !text.startsWith("<think>") ? `<think>\n${text}` : text;
-  const thought = THOUGHT.exec(whole);
-  return thought ? whole.slice(thought[0].length) : `no thought in ${text}`;
 }

@@ -19,9 +19,18 @@ const FILE_NAME = "llama-worker.node";
  * What the addon reports. All events of a request carry the id that its call returned; `done` and `error` are final.
  *
  * @typedef {{ type: "progress", id: number, progress: number }
- *   | { type: "text", id: number, text: string }
+ *   | Piece
  *   | { type: "message", message: import("../index").OutboundMessage }
  *   | FinalEvent} NativeEvent
+ */
+
+/**
+ * A piece of a generation. The tokens of a text come before it; `arguments` is what was added to a call's JSON text.
+ *
+ * @typedef {{ type: "text", id: number, text: string }
+ *   | { type: "reasoning", id: number, text: string }
+ *   | { type: "tokens", id: number, tokens: number[] }
+ *   | { type: "toolCall", id: number, index: number, name: string, arguments: string, done: boolean }} Piece
  */
 
 /**

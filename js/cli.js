@@ -127,7 +127,8 @@ function packageVersion() {
  */
 async function prepare(worker, { modelPath, context }) {
   await worker.init({ numThreads: context.threads });
-  await worker.loadModel(modelPath, { onProgress: progressLine(path.basename(modelPath)) });
+  const { warnings } = await worker.loadModel(modelPath, { onProgress: progressLine(path.basename(modelPath)) });
+  for (const warning of warnings) process.stderr.write(`llama-worker: ${warning}\n`);
   await worker.createContext(context);
 }
 
@@ -146,8 +147,27 @@ function progressLine(name) {
  * @param {Command} command
  */
 async function answer(worker, prompt, { generation }) {
-  await worker.generate(prompt, generation, (chunk) => process.stdout.write(chunk));
+  const thoughts = process.stdout.isTTY ? dimThoughts() : undefined;
+  await worker.generate(prompt, { ...generation, onReasoningChunk: thoughts?.write }, (chunk) => {
+    thoughts?.end();
+    process.stdout.write(chunk);
+  });
   process.stdout.write("\n");
+}
+
+/** Thoughts are for people, and paler than the answer that follows them. */
+function dimThoughts() {
+  let isOpen = false;
+  return {
+    write: (/** @type {string} */ chunk) => {
+      isOpen = true;
+      process.stdout.write(`\x1b[2m${chunk}\x1b[22m`);
+    },
+    end: () => {
+      if (isOpen) process.stdout.write("\n");
+      isOpen = false;
+    },
+  };
 }
 
 /** Whichever stream a person sees; none when the input is piped. */

@@ -45,9 +45,17 @@ function callSite(calledFunction) {
  */
 function errorFromEvent({ code, message, cause }, site) {
   const options = cause === undefined ? undefined : { cause: causeFromText(cause) };
-  const error = new LlamaError(/** @type {import("../index").ErrorCode} */ (code), message, options);
+  return placedAt(site, new LlamaError(/** @type {import("../index").ErrorCode} */ (code), message, options));
+}
+
+/**
+ * @template {Error} T
+ * @param {{ stack?: string }} site where the call was made that fails
+ * @param {T} error gets that call's stack
+ */
+function placedAt(site, error) {
   const frames = site.stack?.slice(site.stack.indexOf("\n")) ?? "";
-  error.stack = `${error.name}: ${message}${frames}`;
+  error.stack = `${error.name}: ${error.message}${frames}`;
   return error;
 }
 
@@ -65,17 +73,18 @@ function causeFromText(message) {
  *
  * @template T
  * @param {() => T} call
+ * @param {{ stack?: string }} [site] of the call that this one belongs to, when that was made earlier
  * @returns {T}
  */
-function callNative(call) {
+function callNative(call, site) {
   try {
     return call();
   } catch (thrown) {
     const { code = "", message = "" } = /** @type {{ code?: any, message?: string }} */ (thrown ?? {});
-    if (OWN_CODE.test(code)) throw new LlamaError(code, message);
+    if (OWN_CODE.test(code)) throw site ? errorFromEvent({ code, message }, site) : new LlamaError(code, message);
     if (NODE_API_STATUS.test(code)) throw new LlamaError("INTERNAL", `the addon failed: ${message}`, { cause: thrown });
     throw thrown;
   }
 }
 
-module.exports = { LlamaError, callSite, errorFromEvent, callNative };
+module.exports = { LlamaError, callSite, errorFromEvent, placedAt, callNative };

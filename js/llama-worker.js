@@ -1,20 +1,23 @@
 /**
- * The public class: the native one, with promises, async iteration, AbortSignals and ports around it.
+ * The public class: the native one, with promises, sessions, AbortSignals and ports around it.
  *
- * Checks no model option, knows no message of the contract and keeps no order: the addon does. Every method returns at once,
- * and the asynchronous ones never throw, they reject.
+ * Checks no model option and knows no message of the contract: the addon does. Every method returns at once, and the asynchronous ones never
+ * throw, they reject.
  */
 
 "use strict";
 
 const { NativeLlamaWorker, nativeDirectory } = require("./binding");
 const { callNative, callSite } = require("./errors");
-const { Chunks, Generation } = require("./generation");
 const { checkFunction, checkSignal, invalidOption, optionsObject } = require("./options");
 const { Outlet, attachPort, checkPort } = require("./port");
 const { Request, Requests } = require("./requests");
+const { ChatSession, DEFAULT_SESSION, Seat, startGeneration } = require("./session");
 
 const ignore = () => {};
+
+/** What turns that the addon knows nothing of are told at the end, in its words. */
+const STOPPED = /** @type {const} */ ({ code: "WORKER_STOPPED", message: "the worker has stopped" });
 
 class LlamaWorker extends NativeLlamaWorker {
   #outlet;
@@ -24,6 +27,15 @@ class LlamaWorker extends NativeLlamaWorker {
   /** @type {Promise<void> | undefined} */
   #cleanup;
   #detachPort = ignore;
+  #engine;
+  /** The default session. */
+  #seat;
+  /** @type {ChatSession | undefined} */
+  #session;
+  #lastSession = DEFAULT_SESSION;
+  #contextNumber = 0;
+  /** @type {Promise<void> | undefined} */
+  #replacement;
 
   /** @param {import("../index").MessagePortLike | null} [port] */
   constructor(port) {
@@ -33,6 +45,8 @@ class LlamaWorker extends NativeLlamaWorker {
     super(eventReceiver(requests), nativeDirectory);
     this.#outlet = outlet;
     this.#requests = requests;
+    this.#engine = this.#newEngine();
+    this.#seat = new Seat(this.#engine, DEFAULT_SESSION);
     outlet.open(this, port);
     if (port) this.#attach(port);
   }
@@ -51,12 +65,18 @@ class LlamaWorker extends NativeLlamaWorker {
     return this.#promise(this.init, () => ({ start: () => super.init(optionsObject("init", options)) }));
   }
 
+  /** @returns {any} */
+  get session() {
+    this.#session ??= new ChatSession(this.#seat);
+    return this.#session;
+  }
+
   /**
    * @param {string | import("../index").LoadModelOptions} model
    * @param {Omit<import("../index").LoadModelOptions, "modelPath">} [options]
    */
   loadModel(model, options) {
-    return this.#promise(this.loadModel, () => {
+    return this.#replace(this.loadModel, () => {
       const loading = modelOptions(model, options);
       const { onProgress, signal } = loading;
       checkFunction("onProgress", onProgress);
@@ -68,37 +88,81 @@ class LlamaWorker extends NativeLlamaWorker {
 
   /** @param {import("../index").CreateContextOptions} [options] */
   createContext(options) {
-    return this.#promise(this.createContext, () => ({
+    return this.#replace(this.createContext, () => ({
       start: () => super.createContext(optionsObject("createContext", options)),
     }));
   }
 
   /**
+   * @param {import("../index").CreateSessionOptions | null} [options]
+   * @returns {Promise<any>}
+   */
+  async createSession(options) {
+    const id = this.#lastSession + 1;
+    this.#lastSession = id;
+    await this.#promise(this.createSession, () => ({
+      start: () => super.createSession(id, optionsObject("createSession", options)),
+    }));
+    return new ChatSession(new Seat(this.#engine, id));
+  }
+
+  /**
    * @param {string | readonly import("../index").ChatMessage[]} input
-   * @param {import("../index").GenerateOptions} [options]
-   * @param {(chunk: string) => void} [onToken]
+   * @param {import("../index").GenerateOptions | null} [options]
+   * @param {((chunk: string) => void) | null} [onToken]
    */
   generate(input, options, onToken) {
-    const request = new Request(callSite(this.generate));
-    const chunks = new Chunks();
-    const start = (/** @type {(result: any) => void} */ resolve, /** @type {(reason: unknown) => void} */ reject) => {
-      const given = optionsObject("generate", options);
-      const { signal, onTextChunk } = given;
-      checkFunction("onTextChunk", onTextChunk);
-      checkFunction("onToken", onToken);
-      checkSignal(signal);
-      const onText = (/** @type {string} */ text) => {
-        chunks.push(text);
-        onTextChunk?.(text);
-        onToken?.(text);
-      };
-      this.#begin(request, () => super.generate(input, given), { resolve, reject, onText, signal });
-    };
-    return new Generation(start, chunks, request);
+    return startGeneration(this.#seat, this.generate, { input, options, onText: onToken });
+  }
+
+  /**
+   * @param {string} text
+   * @param {import("../index").TokenizeOptions | null} [options]
+   * @returns {Promise<number[]>}
+   */
+  tokenize(text, options) {
+    return this.#promise(this.tokenize, () => ({
+      start: () => super.tokenize(text, optionsObject("tokenize", options)),
+    }));
+  }
+
+  /**
+   * @param {readonly number[]} tokens
+   * @param {import("../index").TokenizeOptions | null} [options]
+   * @returns {Promise<string>}
+   */
+  detokenize(tokens, options) {
+    return this.#promise(this.detokenize, () => ({
+      start: () => super.detokenize(tokens, optionsObject("detokenize", options)),
+    }));
+  }
+
+  /**
+   * @param {string} text
+   * @param {import("../index").TokenizeOptions | null} [options]
+   * @returns {Promise<number>}
+   */
+  async countTokens(text, options) {
+    const tokens = await this.#promise(this.countTokens, () => ({
+      start: () => super.tokenize(text, optionsObject("countTokens", options)),
+    }));
+    return tokens.length;
+  }
+
+  /**
+   * @param {readonly import("../index").ChatMessage[]} messages
+   * @param {import("../index").ApplyChatTemplateOptions | null} [options]
+   * @returns {Promise<import("../index").RenderedPrompt>}
+   */
+  applyChatTemplate(messages, options) {
+    return this.#promise(this.applyChatTemplate, () => ({
+      start: () => super.applyChatTemplate(messages, optionsObject("applyChatTemplate", options)),
+    }));
   }
 
   abort() {
-    return this.#abortNative();
+    const wasRunning = this.#abortNative();
+    return this.#requests.interruptTurns() || wasRunning;
   }
 
   cleanup() {
@@ -125,7 +189,7 @@ class LlamaWorker extends NativeLlamaWorker {
       onClose: () => {
         this.#detachPort();
         this.#outlet.forgetPort();
-        this.#abortNative();
+        this.abort();
       },
     });
   }
@@ -133,11 +197,55 @@ class LlamaWorker extends NativeLlamaWorker {
   /** @returns {Promise<void>} */
   async #stop() {
     try {
-      await this.#promise(this.cleanup, () => ({ start: () => super.cleanup() }));
+      const stopped = this.#promise(this.cleanup, () => ({ start: () => super.cleanup() }));
+      this.#requests.interruptTurns(STOPPED);
+      await stopped;
     } finally {
       this.#detachPort();
       this.#outlet.closePort();
     }
+  }
+
+  /** Made outside the constructor, as the receiver of events is. */
+  #newEngine() {
+    return {
+      begin: (
+        /** @type {Request} */ request,
+        /** @type {string} */ method,
+        /** @type {any[]} */ args,
+        /** @type {any} */ hooks,
+      ) => this.#begin(request, () => NativeLlamaWorker.prototype[method].apply(this, args), hooks),
+      requests: this.#requests,
+      contextNumber: () => this.#contextNumber,
+      replacement: () => this.#replacement,
+    };
+  }
+
+  /**
+   * Loads or creates what conversations need, in place of the one before. Turns in which tools run learn of it here.
+   *
+   * @param {Function} method
+   * @param {() => { start: () => number } & Partial<import("./requests").Hooks>} prepare
+   */
+  #replace(method, prepare) {
+    return new Promise((resolve, reject) => {
+      const request = new Request(callSite(method));
+      const { start, ...hooks } = prepare();
+      let settled = ignore;
+      const succeed = (/** @type {any} */ value) => {
+        this.#contextNumber += 1;
+        settled();
+        resolve(value);
+      };
+      const fail = (/** @type {unknown} */ reason) => {
+        settled();
+        reject(reason);
+      };
+      this.#begin(request, start, { ...hooks, resolve: succeed, reject: fail });
+      this.#replacement = new Promise((settle) => {
+        settled = () => settle(undefined);
+      });
+    });
   }
 
   /**
@@ -160,7 +268,7 @@ class LlamaWorker extends NativeLlamaWorker {
    */
   #begin(request, start, hooks) {
     if (hooks.signal?.aborted) throw hooks.signal.reason;
-    this.#track(callNative(start), request, hooks);
+    this.#track(request.send(start), request, hooks);
   }
 
   /**

@@ -12,8 +12,30 @@ export declare class LlamaWorker {
   loadModel(options?: object, path?: string): number
   /** Creates the context, in place of the one before. */
   createContext(options?: object): number
-  /** Generates from a prompt or messages. */
-  generate(input: string | object[], options?: object): number
+  /** Generates from a prompt or messages, in a session or in the default one. */
+  generate(input: string | object[], options?: object, session?: number): number
+  /** Evaluates a prompt, so that an answer to it can begin sooner. */
+  preload(prompt: string | object[], options?: object, session?: number): number
+  /** Begins a session under a number that none had before. */
+  createSession(session: number, options?: object): number
+  /** What was said in a session. */
+  sessionHistory(session?: number): number
+  /** Puts messages in place of what was said. */
+  setSessionHistory(session: number, messages: object[]): number
+  /** Goes back to what a session began with. */
+  resetSession(session?: number): number
+  /** Takes back the turn that waits for results of tools. */
+  abandonToolCalls(session?: number): number
+  /** Ends a session. */
+  disposeSession(session: number): number
+  /** Counts the tokens of a session, with `prompt` as the next thing the user says. */
+  countSessionTokens(session?: number, prompt?: string, options?: object): number
+  /** The tokens of a text. */
+  tokenize(text: string, options?: object): number
+  /** The text of tokens. */
+  detokenize(tokens: number[], options?: object): number
+  /** What the model would be given for messages. */
+  applyChatTemplate(messages: object[], options?: object): number
   /** Aborts one request, or every generation. Returns whether there was anything to abort. */
   abort(id?: number | undefined | null): boolean
   /** Aborts everything and frees everything. */

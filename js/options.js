@@ -1,5 +1,5 @@
 /**
- * Checks the options that never reach the addon: callbacks, signals, and the shape of the options object itself.
+ * Reads options once, and checks those that never reach the addon: callbacks, signals, and the shape of the options object itself.
  *
  * Does not look at any other option: their types and ranges are checked in one place, in the addon.
  */
@@ -64,4 +64,132 @@ function checkSignal(signal) {
   throw invalidOption("signal", signal, "an AbortSignal");
 }
 
-module.exports = { invalidOption, optionsObject, checkFunction, checkSignal };
+/**
+ * Every option of a generation. `tsc` compares them with those that `index.d.ts` promises.
+ *
+ * @satisfies {Record<keyof import("../index").GenerateOptions, true>}
+ */
+const GENERATE_OPTIONS = {
+  maxTokens: true,
+  temperature: true,
+  topK: true,
+  topP: true,
+  minP: true,
+  typicalP: true,
+  topNSigma: true,
+  xtc: true,
+  repeatPenalty: true,
+  dryRepeatPenalty: true,
+  mirostat: true,
+  tokenBias: true,
+  seed: true,
+  stopSequences: true,
+  customStopTriggers: true,
+  trimWhitespaceSuffix: true,
+  responsePrefix: true,
+  ignoreEos: true,
+  reasoning: true,
+  budgets: true,
+  chatTemplateKwargs: true,
+  logprobs: true,
+  grammar: true,
+  jsonSchema: true,
+  tools: true,
+  functions: true,
+  toolChoice: true,
+  maxParallelFunctionCalls: true,
+  maxToolRounds: true,
+  contextOverflow: true,
+  evaluationPriority: true,
+  systemPrompt: true,
+  signal: true,
+  stopOnAbortSignal: true,
+  onTextChunk: true,
+  onToken: true,
+  onReasoningChunk: true,
+  onResponseChunk: true,
+  onFunctionCallParamsChunk: true,
+};
+const GENERATE_OPTION_NAMES = Object.keys(GENERATE_OPTIONS);
+
+/**
+ * Reads the options of a generation, each one once: they may be inherited and may be getters, and a generation may look at them again much
+ * later.
+ *
+ * @param {string} method whose second argument this is
+ * @param {unknown} options
+ * @returns {Record<string, any>} those that were given
+ */
+function generateOptions(method, options) {
+  const given = optionsObject(method, options);
+  /** @type {Record<string, any>} */
+  const read = {};
+  for (const name of GENERATE_OPTION_NAMES) {
+    const value = given[name];
+    if (value !== undefined && value !== null) read[name] = value;
+  }
+  return read;
+}
+
+/** As many as over a port. */
+const DEFAULT_TOOL_ROUNDS = 10;
+
+/** @param {unknown} rounds */
+function toolRoundsOption(rounds = DEFAULT_TOOL_ROUNDS) {
+  if (typeof rounds === "number" && Number.isInteger(rounds) && rounds >= 1) return rounds;
+  throw invalidOption("maxToolRounds", rounds, "a whole number from 1");
+}
+
+/**
+ * @param {string} name
+ * @param {unknown} value
+ */
+function switchOption(name, value = false) {
+  if (typeof value === "boolean") return value;
+  throw invalidOption(name, value, "true or false");
+}
+
+/**
+ * A copy that nobody else can change. Only plain objects and arrays are copied, to any depth; anything else is kept as it is.
+ *
+ * @template T
+ * @param {T} value
+ * @param {Map<unknown, unknown>} [copies] of what was met before: the value may contain itself
+ * @returns {T}
+ */
+function copied(value, copies = new Map()) {
+  if (!isPlain(value)) return value;
+  if (copies.has(value)) return /** @type {T} */ (copies.get(value));
+  /** @type {any} */
+  const copy = Array.isArray(value) ? [] : {};
+  copies.set(value, copy);
+  for (const [key, element] of Object.entries(/** @type {object} */ (value))) {
+    Object.defineProperty(copy, key, {
+      value: copied(element, copies),
+      writable: true,
+      enumerable: true,
+      configurable: true,
+    });
+  }
+  return copy;
+}
+
+/** @param {unknown} value */
+function isPlain(value) {
+  if (typeof value !== "object" || value === null) return false;
+  if (Array.isArray(value)) return true;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+module.exports = {
+  GENERATE_OPTIONS,
+  invalidOption,
+  optionsObject,
+  checkFunction,
+  checkSignal,
+  generateOptions,
+  toolRoundsOption,
+  switchOption,
+  copied,
+};

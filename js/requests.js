@@ -8,7 +8,7 @@
 
 "use strict";
 
-const { errorFromEvent } = require("./errors");
+const { callNative, errorFromEvent } = require("./errors");
 const { throwLater } = require("./throw-later");
 
 /** The longest interval there is, about 24 days: the timer exists to be pending, not to fire. */
@@ -19,9 +19,10 @@ const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
  * @property {(value: any) => void} resolve
  * @property {(reason: unknown) => void} reject
  * @property {() => boolean} abort whether there was anything left to abort
- * @property {(text: string) => void} [onText]
+ * @property {(piece: import("./binding").Piece) => void} [onPiece]
  * @property {(progress: number) => void} [onProgress]
  * @property {AbortSignal | null} [signal]
+ * @property {boolean} [resolvesOnSignal] whether an aborted signal ends it with what there is, and not with the signal's reason
  */
 
 /** One call, from its start to its final event. */
@@ -33,8 +34,8 @@ class Request {
   #thrown;
   /** @type {{ reason: unknown } | undefined} why the caller's signal ended it early */
   #withdrawn;
-  /** Text that came after that. */
-  #unheard = "";
+  /** What came after that. */
+  #unheard = /** @type {import("./binding").Piece[]} */ ([]);
 
   /** @param {{ stack?: string }} site where the call was made */
   constructor(site) {
@@ -47,15 +48,27 @@ class Request {
     this.#call(() => hooks.signal?.addEventListener("abort", this.#onSignal, { once: true }));
   }
 
-  /** Ends the request early; it is still answered by its final event. Does nothing before the start and after the end. */
+  /**
+   * Ends the request early; it is still answered by its final event. Does nothing before the start and after the end.
+   *
+   * @returns {boolean} whether there was anything to end
+   */
   abort() {
-    this.#hooks?.abort();
+    return this.#hooks?.abort() ?? false;
   }
 
-  /** @param {string} text */
-  text(text) {
-    if (this.#withdrawn) this.#unheard += text;
-    else this.#call(() => this.#hooks?.onText?.(text));
+  /**
+   * @param {() => number} call into the addon; its failures lead to where this request was made
+   * @returns {number}
+   */
+  send(call) {
+    return callNative(call, this.#site);
+  }
+
+  /** @param {import("./binding").Piece} piece */
+  piece(piece) {
+    if (this.#withdrawn) this.#unheard.push(piece);
+    else this.#call(() => this.#hooks?.onPiece?.(piece));
   }
 
   /** @param {number} progress */
@@ -82,7 +95,7 @@ class Request {
    */
   #settle(event, hooks) {
     const isFinished = event.type === "done" && event.value?.stopReason !== "abort";
-    if (isFinished && this.#unheard) this.#call(() => hooks.onText?.(this.#unheard));
+    if (isFinished) for (const piece of this.#unheard) this.#call(() => hooks.onPiece?.(piece));
     if (this.#thrown) hooks.reject(this.#thrown.reason);
     else if (this.#withdrawn && !isFinished) hooks.reject(this.#withdrawn.reason);
     else if (event.type === "error") hooks.reject(errorFromEvent(event, this.#site));
@@ -90,8 +103,9 @@ class Request {
   }
 
   #onSignal = () => {
-    const reason = this.#hooks?.signal?.reason;
-    if (this.#hooks?.abort()) this.#withdrawn = { reason };
+    const { signal, resolvesOnSignal } = this.#hooks ?? {};
+    const reason = signal?.reason;
+    if (this.abort() && !resolvesOnSignal) this.#withdrawn = { reason };
   };
 
   /** @param {() => void} callback the caller's; what it throws ends the request */
@@ -106,10 +120,12 @@ class Request {
   }
 }
 
-/** All requests under way of one worker. */
+/** All requests under way of one worker, and the turns that they are part of. */
 class Requests {
   /** @type {Map<number, Request>} */
   #underWay = new Map();
+  /** @type {Set<import("./turn").Turn>} */
+  #turns = new Set();
   /** @type {NodeJS.Timeout | undefined} */
   #keepAlive;
   #outlet;
@@ -125,7 +141,29 @@ class Requests {
    */
   add(id, request) {
     this.#underWay.set(id, request);
-    this.#keepAlive ??= setInterval(() => {}, LONGEST_INTERVAL_MS);
+    this.#keepProcess();
+  }
+
+  /** @param {import("./turn").Turn} turn which may do other things than wait for the addon */
+  addTurn(turn) {
+    this.#turns.add(turn);
+    this.#keepProcess();
+  }
+
+  /** @param {import("./turn").Turn} turn */
+  removeTurn(turn) {
+    this.#turns.delete(turn);
+    this.#letProcessEnd();
+  }
+
+  /**
+   * Ends the turns that the addon knows nothing of at the moment.
+   *
+   * @param {{ code: import("../index").ErrorCode, message: string }} [failure] without it they resolve with what there is
+   * @returns {boolean} whether there were any
+   */
+  interruptTurns(failure) {
+    return [...this.#turns].map((turn) => turn.interrupt(failure)).includes(true);
   }
 
   /** @param {import("./binding").NativeEvent[]} events */
@@ -139,7 +177,10 @@ class Requests {
       case "message":
         return this.#outlet.deliver(event.message);
       case "text":
-        return this.#underWay.get(event.id)?.text(event.text);
+      case "reasoning":
+      case "tokens":
+      case "toolCall":
+        return this.#underWay.get(event.id)?.piece(event);
       case "progress":
         return this.#underWay.get(event.id)?.progress(event.progress);
       default:
@@ -151,11 +192,18 @@ class Requests {
   #remove(id) {
     const request = this.#underWay.get(id);
     this.#underWay.delete(id);
-    if (this.#underWay.size === 0) {
-      clearInterval(this.#keepAlive);
-      this.#keepAlive = undefined;
-    }
+    this.#letProcessEnd();
     return request;
+  }
+
+  #keepProcess() {
+    this.#keepAlive ??= setInterval(() => {}, LONGEST_INTERVAL_MS);
+  }
+
+  #letProcessEnd() {
+    if (this.#underWay.size > 0 || this.#turns.size > 0) return;
+    clearInterval(this.#keepAlive);
+    this.#keepAlive = undefined;
   }
 }
 

@@ -8,15 +8,17 @@
 //! create_context              info … info                                           or  [info] … error
 //! generate_(chat_)completion  info … completion_chunk* … completion_done … info     or  info … error
 //!   aborted                   info … completion_chunk* … info (abort) … info
+//!   with tools                info … completion_chunk* … tool_call, then as soon as there are all results: completion_chunk* … completion_done …
 //! ```
 //!
+//! An `info` before `completion_done` says when the model was not shown the oldest messages. `tool_result` is only answered by an error.
 //! Not promised: that a chunk is one token, or that `completion_done` follows an error or an abort. Nothing is answered twice.
 
 use llama_worker_engine::error::Error;
 use llama_worker_engine::worker::{ContextInfo, Event, GenerationResult, InitInfo, ModelInfo, Standing};
 use serde::Serialize;
 
-use crate::answer::{ModelAnswer, stop_reason_name};
+use crate::answer::{Json, LogprobsAnswer, ModelAnswer, ToolCallAnswer, logprobs, parsed, stop_reason_name};
 
 /// A message to the caller.
 #[derive(Debug, Serialize)]
@@ -55,21 +57,40 @@ pub(crate) enum Body {
     CompletionChunk {
         chunk: String,
     },
-    CompletionDone {
-        #[serde(rename = "fullText")]
-        full_text: String,
-        stats: Stats,
+    ReasoningChunk {
+        chunk: String,
     },
+    ToolCall {
+        #[serde(rename = "toolCalls")]
+        tool_calls: Vec<ToolCallAnswer>,
+    },
+    CompletionDone(Box<Completion>),
 }
 
-/// Counts of tokens.
+/// A whole answer.
 #[derive(Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Stats {
+pub(crate) struct Completion {
+    full_text: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reasoning: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parsed: Option<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<Vec<LogprobsAnswer>>,
+    stats: Stats,
+}
+
+/// Counts of tokens and messages.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Stats {
     prompt_tokens: usize,
     completion_tokens: usize,
     total_tokens: usize,
     cached_tokens: usize,
+    reasoning_tokens: usize,
+    dropped_messages: usize,
     tokens_per_second: f64,
     stop_reason: &'static str,
 }
@@ -111,6 +132,8 @@ pub(crate) enum Phrase {
     GenerationFailed,
     Aborted,
     GenerationAborted,
+    HistoryShortened(usize),
+    UnexpectedToolResult,
     Released,
     UnknownType(String),
 }
@@ -135,6 +158,8 @@ impl Phrase {
             Self::GenerationFailed => ("Erro ao gerar texto", "Failed to generate text"),
             Self::Aborted => ("Operação abortada", "Operation aborted"),
             Self::GenerationAborted => ("Geração abortada pelo usuário", "Generation aborted by the user"),
+            Self::HistoryShortened(n) => return history_shortened(*n, locale),
+            Self::UnexpectedToolResult => ("Resultado de ferramenta inesperado", "Unexpected tool result"),
             Self::Released => ("Recursos liberados", "Resources released"),
             Self::UnknownType(_) => ("Tipo de mensagem desconhecido: ", "Unknown message type: "),
         };
@@ -143,6 +168,15 @@ impl Phrase {
             Self::Loading(what) | Self::UnknownType(what) => format!("{text}{what}"),
             _ => text.to_owned(),
         }
+    }
+}
+
+fn history_shortened(n_messages: usize, locale: Locale) -> String {
+    match (locale, n_messages) {
+        (Locale::Portuguese, 1) => "Histórico reduzido: 1 mensagem antiga foi omitida".into(),
+        (Locale::Portuguese, _) => format!("Histórico reduzido: {n_messages} mensagens antigas foram omitidas"),
+        (Locale::English, 1) => "History shortened: 1 old message was left out".into(),
+        (Locale::English, _) => format!("History shortened: {n_messages} old messages were left out"),
     }
 }
 
@@ -180,27 +214,29 @@ impl Step {
 
     /// `phrase` says what failed, the error why.
     pub(crate) fn failure(&self, phrase: &Phrase, error: &Error) -> Outbound {
-        let details = match error {
-            Error::ContextNotCreated | Error::NotInitialized | Error::ModelNotLoaded => Phrase::ContextNotCreated.text(self.locale),
-            other => other.to_string(),
-        };
+        self.failure_text(phrase, self.details(error), error.code())
+    }
+
+    /// The same for a reason in words.
+    pub(crate) fn failure_text(&self, phrase: &Phrase, details: String, code: &'static str) -> Outbound {
         self.message(Body::Error {
             error: phrase.text(self.locale),
             details: Some(details),
-            code: error.code(),
+            code,
         })
+    }
+
+    /// Why a generation failed.
+    pub(crate) fn details(&self, error: &Error) -> String {
+        match error {
+            Error::ContextNotCreated | Error::NotInitialized | Error::ModelNotLoaded => Phrase::ContextNotCreated.text(self.locale),
+            other => other.to_string(),
+        }
     }
 
     /// The answer to a message that cannot be understood. What has to come first (`standing`) is said before what is wrong with it.
     pub(crate) fn refusal(&self, kind: StepKind, standing: Standing, reason: &str, code: &'static str) -> [Option<Outbound>; 2] {
-        let refused = |phrase: &Phrase| {
-            let error = phrase.text(self.locale);
-            Some(self.message(Body::Error {
-                error,
-                details: Some(reason.to_owned()),
-                code,
-            }))
-        };
+        let refused = |phrase: &Phrase| Some(self.failure_text(phrase, reason.to_owned(), code));
         match (kind, standing) {
             (StepKind::Init, _) => [Some(self.info(&Phrase::Initializing)), refused(&Phrase::InitFailed)],
             (StepKind::Load, Standing::New) => [Some(self.plain_error(&Phrase::NotInitialized, Error::NotInitialized.code())), None],
@@ -231,11 +267,11 @@ impl Step {
             Event::Started => vec![self.info(&Phrase::Initializing)],
             Event::Ended(Ok(_)) => vec![self.info(&Phrase::Initialized)],
             Event::Ended(Err(error)) => vec![self.failure(&Phrase::InitFailed, error)],
-            Event::Progress(_) | Event::Text(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
-    pub(crate) fn on_load(&self, path: &str, event: &Event<ModelInfo>) -> Vec<Outbound> {
+    pub(crate) fn on_load(&self, path: &str, has_own_template: bool, event: &Event<ModelInfo>) -> Vec<Outbound> {
         match event {
             Event::Started => vec![self.info(&Phrase::Loading(path.to_owned()))],
             Event::Progress(progress) => vec![self.message(Body::Progress {
@@ -244,13 +280,13 @@ impl Step {
             })],
             Event::Ended(Ok(info)) => {
                 let loaded = self.message(Body::ModelLoaded {
-                    model_info: ModelAnswer::from(info),
+                    model_info: ModelAnswer::new(info, has_own_template),
                 });
                 vec![loaded, self.info(&Phrase::Loaded)]
             }
             Event::Ended(Err(error @ Error::NotInitialized)) => vec![self.plain_error(&Phrase::NotInitialized, error.code())],
             Event::Ended(Err(error)) => vec![self.failure(&Phrase::LoadFailed, error)],
-            Event::Text(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -262,34 +298,103 @@ impl Step {
                 vec![self.plain_error(&Phrase::ModelNotLoaded, error.code())]
             }
             Event::Ended(Err(error)) => vec![self.failure(&Phrase::ContextFailed, error)],
-            Event::Progress(_) | Event::Text(_) => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
-    /// What the end of a generation answers.
-    pub(crate) fn generation_end(&self, result: Result<GenerationResult, Error>, was_aborted: bool) -> [Option<Outbound>; 2] {
-        if was_aborted {
-            return [Some(self.info(&Phrase::GenerationAborted)), None];
-        }
-        match result {
-            Ok(result) => [Some(self.done(result)), Some(self.info(&Phrase::Generated))],
-            Err(error) => [Some(self.failure(&Phrase::GenerationFailed, &error)), None],
-        }
-    }
-
-    fn done(&self, result: GenerationResult) -> Outbound {
+    /// What a whole answer is told as.
+    pub(crate) fn completion_done(&self, result: &GenerationResult, has_schema: bool, has_logprobs: bool) -> Outbound {
         let usage = result.usage;
         let stats = Stats {
             prompt_tokens: usage.prompt_tokens,
             completion_tokens: usage.completion_tokens,
             total_tokens: usage.prompt_tokens + usage.completion_tokens,
             cached_tokens: usage.cached_tokens,
+            reasoning_tokens: usage.reasoning_tokens,
+            dropped_messages: usage.dropped_messages,
             tokens_per_second: result.timings.tokens_per_second,
             stop_reason: stop_reason_name(result.stop_reason),
         };
-        self.message(Body::CompletionDone {
-            full_text: result.text,
+        self.message(Body::CompletionDone(Box::new(Completion {
+            full_text: result.text.clone(),
+            reasoning: result.reasoning.clone(),
+            parsed: parsed(result).filter(|_| has_schema),
+            logprobs: has_logprobs.then(|| logprobs(&result.logprobs)),
             stats,
-        })
+        })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use llama_worker_engine::worker::StopReason;
+
+    use super::*;
+
+    fn step(locale: Locale) -> Step {
+        Step {
+            id: 1,
+            request_id: Some(RequestId::Number(7.0)),
+            locale,
+        }
+    }
+
+    fn as_json(message: &Outbound) -> String {
+        serde_json::to_string(message).unwrap()
+    }
+
+    #[test]
+    fn a_whole_answer_has_only_the_fields_that_say_something() {
+        let plain = GenerationResult {
+            text: "Hi".into(),
+            ..GenerationResult::default()
+        };
+        let done = as_json(&step(Locale::English).completion_done(&plain, false, false));
+        assert!(
+            done.starts_with(r#"{"type":"completion_done","fullText":"Hi","stats":{"promptTokens":0,"#),
+            "{done}"
+        );
+        assert!(done.ends_with(r#""stopReason":"eogToken"},"requestId":7.0}"#), "{done}");
+        let parsed = GenerationResult {
+            text: "[1]".into(),
+            reasoning: "Hm.".into(),
+            is_complete: true,
+            ..GenerationResult::default()
+        };
+        let done = as_json(&step(Locale::English).completion_done(&parsed, true, true));
+        assert!(done.contains(r#""reasoning":"Hm.","parsed":[1.0],"logprobs":[]"#), "{done}");
+    }
+
+    #[test]
+    fn what_was_cut_off_is_not_parsed() {
+        let whole = GenerationResult {
+            text: "1".into(),
+            is_complete: true,
+            ..GenerationResult::default()
+        };
+        for (stop_reason, is_complete, is_parsed) in [
+            (StopReason::EogToken, true, true),
+            (StopReason::EogToken, false, false),
+            (StopReason::MaxTokens, true, false),
+        ] {
+            let result = GenerationResult {
+                stop_reason,
+                is_complete,
+                ..whole.clone()
+            };
+            assert_eq!(parsed(&result).is_some(), is_parsed, "{stop_reason:?}, {is_complete}");
+        }
+    }
+
+    #[test]
+    fn one_message_is_left_out_in_the_singular() {
+        for (n_messages, locale, expected) in [
+            (1, Locale::Portuguese, "Histórico reduzido: 1 mensagem antiga foi omitida"),
+            (2, Locale::Portuguese, "Histórico reduzido: 2 mensagens antigas foram omitidas"),
+            (1, Locale::English, "History shortened: 1 old message was left out"),
+            (2, Locale::English, "History shortened: 2 old messages were left out"),
+        ] {
+            assert_eq!(Phrase::HistoryShortened(n_messages).text(locale), expected);
+        }
     }
 }

@@ -10,9 +10,15 @@ pub struct Code(&'static str);
 /// A refusal, thrown by the call that was refused.
 pub(crate) type Refusal = napi::Error<Code>;
 
+/// What everything returns that JavaScript may be refused.
+pub(crate) type Result<Value> = std::result::Result<Value, Refusal>;
+
 impl Code {
     /// By this name napi knows that a JavaScript exception is under way and leaves it as it is.
     pub(crate) const PENDING_EXCEPTION: Self = Self("PendingException");
+
+    /// A tool loop went round too often. The engine knows no rounds.
+    pub(crate) const TOOL_LOOP_LIMIT: Self = Self("TOOL_LOOP_LIMIT");
 
     /// The name under which callers know it.
     pub(crate) fn name(self) -> &'static str {

@@ -9,4 +9,6 @@ mod error;
 mod options;
 mod port;
 mod stream;
+mod turn;
+mod turns;
 mod worker;

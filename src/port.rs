@@ -1,21 +1,21 @@
 //! The message contract on the engine: an inbound message becomes a step, the step's events become outbound messages.
 //!
-//! How messages travel (which kind of port) is `js/port.js`'s. Steps take effect in the order in which they were sent, since each is one
-//! command to the engine thread; only `abort` acts at once.
+//! How messages travel (which kind of port) is `js/port.js`'s. Steps take effect in the order in which they were sent, which `turns` sees to;
+//! only `abort` and `tool_result` act at once.
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Instant;
 
-use llama_worker_engine::worker::{CreateContext, Event, GenerationRequest, Input, LoadModel, ModelDefaults, ModelParams, Reply, Standing};
+use llama_worker_engine::error::Error;
+use llama_worker_engine::worker::{CreateContext, Event, GenerationOptions, Input, LoadModel, ModelDefaults, ModelParams, Reply, Standing};
 
-use crate::contract::{Body, Locale, Outbound, Phrase, RequestId, Step, StepKind};
-use crate::error::{Code, Refusal};
+use crate::contract::{Locale, Outbound, Phrase, RequestId, Step, StepKind};
+use crate::error::{Code, Refusal, Result, refusal};
 use crate::options::{self, Any, Fields};
 use crate::stream::Outgoing;
+use crate::turn::{Limits, Turn};
+use crate::turns::Command;
 use crate::worker::LlamaWorker;
-
-type Result<Value> = std::result::Result<Value, Refusal>;
 
 /// What the port remembers between messages.
 #[derive(Default)]
@@ -46,9 +46,10 @@ impl LlamaWorker {
             Some(Any::C(name)) if name == "generate_completion" => self.on_generate(step, &message, prompt)?,
             Some(Any::C(name)) if name == "generate_chat_completion" => self.on_generate(step, &message, chat)?,
             Some(Any::C(name)) if name == "abort" => {
-                self.outbox.abort(None, Some(sent(step.info(&Phrase::Aborted))));
+                self.abort_with(None, Some(sent(step.info(&Phrase::Aborted))));
                 return Ok(0);
             }
+            Some(Any::C(name)) if name == "tool_result" => return self.on_tool_result(&step, &message).map(|()| 0),
             _ => {
                 let phrase = Phrase::UnknownType(type_text(message.read("type")?));
                 self.outbox.push(sent(step.plain_error(&phrase, "UNKNOWN_MESSAGE_TYPE")));
@@ -67,7 +68,8 @@ impl LlamaWorker {
         match options {
             Ok(options) => {
                 self.conversation.locale.set(step.locale);
-                self.handle.init(self.init_command(options, self.step_reply(step, Step::on_init)));
+                let command = self.init_command(options, self.step_reply(step, Step::on_init));
+                self.turns.submit(Command::Init(command));
             }
             Err(refusal) => self.refuse(step, StepKind::Init, refusal)?,
         }
@@ -75,20 +77,22 @@ impl LlamaWorker {
     }
 
     fn on_load(&self, step: Step, message: &Fields<'_>) -> Result<()> {
-        let (params, defaults) = match load_options(message) {
+        let options = match load_options(message) {
             Ok(options) => options,
             Err(refusal) => return self.refuse(step, StepKind::Load, refusal),
         };
         let abort = self.handle.abort_flag();
         self.outbox.begin(step.id, &abort, false);
-        let path = params.path.display().to_string();
-        let reply = self.step_reply(step, move |step, event| step.on_load(&path, event));
-        self.handle.load_model(LoadModel {
-            params,
-            defaults,
+        let path = options.params.path.display().to_string();
+        let has_own_template = options.chat_template.is_some();
+        let reply = self.step_reply(step, move |step, event| step.on_load(&path, has_own_template, event));
+        self.turns.submit(Command::LoadModel(LoadModel {
+            params: options.params,
+            defaults: options.defaults,
+            chat_template: options.chat_template,
             abort,
             reply,
-        });
+        }));
         Ok(())
     }
 
@@ -96,7 +100,7 @@ impl LlamaWorker {
         match nested(message).and_then(|fields| options::context(&fields)) {
             Ok(options) => {
                 let reply = self.step_reply(step, Step::on_context);
-                self.handle.create_context(CreateContext { options, reply });
+                self.turns.submit(Command::CreateContext(CreateContext { options, reply }));
             }
             Err(refusal) => self.refuse(step, StepKind::Context, refusal)?,
         }
@@ -104,31 +108,35 @@ impl LlamaWorker {
     }
 
     fn on_generate(&self, step: Step, message: &Fields<'_>, read_input: fn(&Fields<'_>) -> Result<Input>) -> Result<()> {
-        let parsed = read_input(message).and_then(|input| Ok((input, options::generation(&nested(message)?)?)));
-        let (input, options) = match parsed {
+        let parsed = read_input(message).and_then(|input| Ok((input, generation_options(message)?)));
+        let (input, (options, limits)) = match parsed {
             Ok(parsed) => parsed,
             Err(refusal) => return self.refuse(step, StepKind::Generation, refusal),
         };
         let abort = self.handle.abort_flag();
         self.outbox.begin(step.id, &abort, true);
-        let outbox = Arc::clone(&self.outbox);
-        let flag = abort.clone();
-        let reply = Reply::new(move |event| match event {
-            Event::Started => outbox.push_unless_aborted(&flag, sent(step.info(&Phrase::Generating))),
-            Event::Text(chunk) => outbox.push_unless_aborted(&flag, sent(step.message(Body::CompletionChunk { chunk }))),
-            Event::Progress(_) => {}
-            Event::Ended(result) => outbox.end(step.id, |was_aborted| {
-                let [first, second] = step.generation_end(result, was_aborted);
-                [first.map(sent), second.map(sent), Some(done(&step))]
-            }),
+        let turn = Box::new(Turn::new(step, abort, options, limits));
+        self.turns.submit(Command::Generate(turn, input));
+        Ok(())
+    }
+
+    /// Results that a turn waits for let it go on; others are answered with an error, and nothing happens.
+    fn on_tool_result(&self, step: &Step, message: &Fields<'_>) -> Result<()> {
+        let taken = tool_results(message).and_then(|results| {
+            let unexpected = |id| Error::InvalidMessages {
+                reason: format!("no tool call `{id}` waits for a result"),
+            };
+            self.turns.take_results(results).map_err(|id| refusal(unexpected(id)))
         });
-        self.handle.generate(GenerationRequest {
-            input,
-            options,
-            abort,
-            accepted_at: Instant::now(),
-            reply,
-        });
+        match taken {
+            Err(refusal) if refusal.status == Code::PENDING_EXCEPTION => return Err(refusal),
+            Err(refusal) => {
+                let code = Error::InvalidMessages { reason: String::new() }.code();
+                let answer = step.failure_text(&Phrase::UnexpectedToolResult, refusal.reason.clone(), code);
+                self.outbox.push(sent(answer));
+            }
+            Ok(()) => {}
+        }
         Ok(())
     }
 
@@ -157,14 +165,14 @@ impl LlamaWorker {
         }
         let outbox = Arc::clone(&self.outbox);
         let (code, reason) = (refusal.status.name(), refusal.reason.clone());
-        self.handle.barrier(Reply::new(move |event| {
+        self.turns.submit(Command::Barrier(Reply::new(move |event| {
             if let Event::Ended(standing) = event {
                 // A worker that ends says nothing of how far it had come: then the message itself is what is wrong.
                 let standing = standing.unwrap_or(Standing::ContextCreated);
                 let [first, second] = step.refusal(kind, standing, &reason, code);
                 outbox.end(step.id, |_| [first.map(sent), second.map(sent), Some(done(&step))]);
             }
-        }));
+        })));
         Ok(())
     }
 }
@@ -192,7 +200,13 @@ fn nested<'env>(message: &Fields<'env>) -> Result<Fields<'env>> {
 }
 
 /// How to load, and what then holds for contexts and generations.
-fn load_options(message: &Fields<'_>) -> Result<(ModelParams, ModelDefaults)> {
+struct LoadOptions {
+    params: ModelParams,
+    defaults: ModelDefaults,
+    chat_template: Option<String>,
+}
+
+fn load_options(message: &Fields<'_>) -> Result<LoadOptions> {
     let fields = nested(message)?;
     // The older form has the path beside the options.
     let path = fields.get("modelPath")?.or(message.get("modelPath")?);
@@ -204,7 +218,55 @@ fn load_options(message: &Fields<'_>) -> Result<(ModelParams, ModelDefaults)> {
         seed: options::seed(&fields)?,
         ignores_memory: context.ignores_memory,
     };
-    Ok((params, defaults))
+    Ok(LoadOptions {
+        params,
+        defaults,
+        chat_template: options::chat_template(&fields)?,
+    })
+}
+
+fn generation_options(message: &Fields<'_>) -> Result<(GenerationOptions, Limits)> {
+    let fields = nested(message)?;
+    let limits = Limits {
+        max_tool_rounds: options::max_tool_rounds(&fields)?,
+        streams_reasoning: fields.boolean("streamReasoning")?.unwrap_or(false),
+    };
+    Ok((options::generation(&fields)?, limits))
+}
+
+/// The results in a message, each with the id of its call: those in `results`, or the one that the message itself is.
+fn tool_results(message: &Fields<'_>) -> Result<Vec<(String, String)>> {
+    let Some(results) = message.get("results")? else {
+        return Ok(vec![tool_result("", message)?]);
+    };
+    let Some(list) = options::elements(&results)? else {
+        return Err(options::invalid("results", &results, "an array of { toolCallId, result }"));
+    };
+    let read = |(index, element): (usize, Result<Any<'_>>)| {
+        let name = format!("results[{index}]");
+        tool_result(&name, &Fields::inside(&name, element?)?)
+    };
+    let list = list.enumerate().map(read).collect::<Result<Vec<_>>>()?;
+    if list.is_empty() {
+        return Err(options::invalid("results", &results, "at least one result"));
+    }
+    Ok(list)
+}
+
+fn tool_result(place: &str, fields: &Fields<'_>) -> Result<(String, String)> {
+    let id = fields.string("toolCallId")?;
+    let id = id.ok_or_else(|| fields.refused("toolCallId", &Any::E(()), "the id of a tool call"))?;
+    let name = if place.is_empty() {
+        "result".to_owned()
+    } else {
+        format!("{place}.result")
+    };
+    let text = match fields.read("result")? {
+        Any::C(text) => text,
+        Any::E(()) => "null".into(),
+        other => options::json(&name, &other)?.to_string(),
+    };
+    Ok((id, text))
 }
 
 fn locale(fields: &Fields<'_>) -> Result<Locale> {

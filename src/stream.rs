@@ -22,6 +22,18 @@ pub(crate) enum Outgoing {
     Progress { id: u32, progress: f32 },
     /// Text of a generation.
     Text { id: u32, text: String },
+    /// Text of a thought.
+    Reasoning { id: u32, text: String },
+    /// Tokens of an answer.
+    Tokens { id: u32, tokens: Vec<i32> },
+    /// More of a tool call: what came to its arguments.
+    ToolCall {
+        id: u32,
+        index: usize,
+        name: String,
+        arguments: String,
+        done: bool,
+    },
     /// A request's result; nothing follows for it.
     Done {
         id: u32,
@@ -106,13 +118,15 @@ impl Outbox {
         });
     }
 
-    /// Tells JavaScript something about a generation, unless it has been aborted.
-    pub(crate) fn push_unless_aborted(&self, flag: &AbortFlag, event: Outgoing) {
+    /// Tells JavaScript something about a generation, unless it has been aborted. Returns whether it did.
+    pub(crate) fn push_unless_aborted(&self, flag: &AbortFlag, event: Outgoing) -> bool {
         self.with(|state| {
-            if !flag.is_set() {
+            let is_wanted = !flag.is_set();
+            if is_wanted {
                 state.put(event);
             }
-        });
+            is_wanted
+        })
     }
 
     /// Aborts the request `id`, or every generation, unless that was done before. Tells JavaScript `note` if there was something to abort,
@@ -164,25 +178,46 @@ fn take_events(env: Env, state: &Mutex<State>) -> napi::Result<Unknown<'static>>
 }
 
 impl State {
-    /// Adds an event, or lets it grow the last one when both are text of the same generation.
+    /// Adds an event, or lets it grow the last one when both are pieces of the same.
     fn put(&mut self, event: Outgoing) {
-        match (self.events.last_mut(), event) {
-            (Some(Outgoing::Text { id: last_id, text: last }), Outgoing::Text { id, text }) if *last_id == id => last.push_str(&text),
-            (Some(Outgoing::Message { message: last }), Outgoing::Message { message }) => {
-                if let Some(message) = merge(last, message) {
-                    self.events.push(Outgoing::Message { message });
-                }
-            }
-            (_, event) => self.events.push(event),
+        let rest = match self.events.last_mut() {
+            Some(last) => merge(last, event),
+            None => Some(event),
+        };
+        self.events.extend(rest);
+    }
+}
+
+/// Lets `event` grow the `last` one; gives it back when they do not belong together.
+fn merge(last: &mut Outgoing, event: Outgoing) -> Option<Outgoing> {
+    match (last, event) {
+        (Outgoing::Text { id: last, text: all }, Outgoing::Text { id, text })
+        | (Outgoing::Reasoning { id: last, text: all }, Outgoing::Reasoning { id, text })
+            if *last == id =>
+        {
+            all.push_str(&text);
+            None
         }
+        (Outgoing::Tokens { id: last, tokens: all }, Outgoing::Tokens { id, tokens }) if *last == id => {
+            all.extend(tokens);
+            None
+        }
+        (Outgoing::Message { message: last }, Outgoing::Message { message }) => {
+            merge_messages(last, message).map(|message| Outgoing::Message { message })
+        }
+        (_, event) => Some(event),
     }
 }
 
 /// Appends a chunk to the chunk before it; gives back any other message.
-fn merge(last: &mut Outbound, message: Outbound) -> Option<Outbound> {
+fn merge_messages(last: &mut Outbound, message: Outbound) -> Option<Outbound> {
+    if last.step != message.step {
+        return Some(message);
+    }
     match (&mut last.body, &message.body) {
-        (Body::CompletionChunk { chunk: last_chunk }, Body::CompletionChunk { chunk }) if last.step == message.step => {
-            last_chunk.push_str(chunk);
+        (Body::CompletionChunk { chunk: all }, Body::CompletionChunk { chunk })
+        | (Body::ReasoningChunk { chunk: all }, Body::ReasoningChunk { chunk }) => {
+            all.push_str(chunk);
             None
         }
         _ => Some(message),

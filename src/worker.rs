@@ -7,26 +7,27 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use llama_worker_engine::chat::Message;
 use llama_worker_engine::error::Error;
+use llama_worker_engine::sampling::Constraint;
 use llama_worker_engine::worker::{
-    ContextInfo, CreateContext, Event, GenerationRequest, GenerationResult, Init, InitInfo, LoadModel, ModelDefaults, ModelInfo, Reply,
-    WorkerHandle,
+    ApplyTemplate, ContextInfo, CreateContext, CreateSession, Event, GenerationOptions, GenerationRequest, GenerationResult, Init,
+    InitInfo, Input, Job, LoadModel, ModelDefaults, ModelInfo, Query, RenderedPrompt, Reply, SessionId, WorkerHandle,
 };
 use napi::bindgen_prelude::ObjectFinalize;
 use napi::{CleanupEnvHook, Env};
 use napi_derive::napi;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, GenerationAnswer, MessageAnswer, ModelAnswer};
 use crate::contract::{Phrase, Step};
-use crate::error::{Refusal, boundary, refusal};
+use crate::error::{Result, boundary, refusal};
 use crate::options::{self, Any, Fields};
 use crate::port::Conversation;
 use crate::stream::{OnEvents, Outbox, Outgoing};
+use crate::turns::Turns;
 
 /// How long an environment that is torn down waits for its engine thread, which needs one graph node to notice.
 const TEARDOWN_WAIT: Duration = Duration::from_secs(5);
-
-type Result<Value> = std::result::Result<Value, Refusal>;
 
 /// The native part of the class that `js/llama-worker.js` extends.
 #[napi(custom_finalize)]
@@ -34,6 +35,7 @@ pub struct LlamaWorker {
     pub(crate) handle: Arc<WorkerHandle>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) conversation: Conversation,
+    pub(crate) turns: Arc<Turns>,
     pub(crate) native_directory: PathBuf,
     teardown: Option<CleanupEnvHook<Weak<WorkerHandle>>>,
     last_id: Cell<u32>,
@@ -50,10 +52,12 @@ impl LlamaWorker {
         let teardown = env
             .add_env_cleanup_hook(Arc::downgrade(&handle), stop_at_teardown)
             .map_err(boundary)?;
+        let turns = Arc::new(Turns::new(&handle, &outbox));
         Ok(Self {
             handle,
             outbox,
             conversation: Conversation::default(),
+            turns,
             native_directory: native_directory.into(),
             teardown: Some(teardown),
             last_id: Cell::new(0),
@@ -81,14 +85,19 @@ impl LlamaWorker {
             Some(path)
         };
         let params = options::model(path, &fields)?;
+        let chat_template = options::chat_template(&fields)?;
         let id = self.begin()?;
         let abort = self.handle.abort_flag();
         self.outbox.begin(id, &abort, false);
-        let reply = self.reply(id, |info: &ModelInfo| Some(Answer::Model(info.into())));
+        let has_own_template = chat_template.is_some();
+        let reply = self.reply(id, move |info: &ModelInfo| {
+            Some(Answer::Model(ModelAnswer::new(info, has_own_template)))
+        });
         let defaults = ModelDefaults::default();
         self.handle.load_model(LoadModel {
             params,
             defaults,
+            chat_template,
             abort,
             reply,
         });
@@ -105,29 +114,134 @@ impl LlamaWorker {
         Ok(id)
     }
 
-    /// Generates from a prompt or messages.
-    #[napi(ts_args_type = "input: string | object[], options?: object")]
-    pub fn generate(&self, input: Any<'_>, options: Any<'_>) -> Result<u32> {
+    /// Generates from a prompt or messages, in a session or in the default one.
+    #[napi(ts_args_type = "input: string | object[], options?: object, session?: number")]
+    pub fn generate(&self, input: Any<'_>, options: Any<'_>, session: Any<'_>) -> Result<u32> {
+        let session = options::session(&session)?;
         let options = options::generation(&Fields::of("options", options)?)?;
-        let input = options::input(input)?;
+        self.begin_generation(session, options::input(input)?, options)
+    }
+
+    /// Evaluates a prompt, so that an answer to it can begin sooner.
+    #[napi(ts_args_type = "prompt: string | object[], options?: object, session?: number")]
+    pub fn preload(&self, prompt: Any<'_>, options: Any<'_>, session: Any<'_>) -> Result<u32> {
+        let session = options::session(&session)?;
+        let options = GenerationOptions {
+            is_preload: true,
+            ..options::generation(&Fields::of("options", options)?)?
+        };
+        self.begin_generation(session, options::input(prompt)?, options)
+    }
+
+    /// Begins a session under a number that none had before.
+    #[napi(ts_args_type = "session: number, options?: object")]
+    pub fn create_session(&self, session: Any<'_>, options: Any<'_>) -> Result<u32> {
+        let session = options::own_session(&session)?;
+        let initial = options::new_session(&Fields::of("options", options)?)?;
         let id = self.begin()?;
-        let abort = self.handle.abort_flag();
-        self.outbox.begin(id, &abort, true);
-        let reply = self.reply(id, |result: &GenerationResult| Some(Answer::Generation(result.into())));
-        self.handle.generate(GenerationRequest {
-            input,
+        self.handle.create_session(CreateSession {
+            id: session,
+            initial,
+            reply: self.reply(id, nothing),
+        });
+        Ok(id)
+    }
+
+    /// What was said in a session.
+    #[napi(ts_args_type = "session?: number")]
+    pub fn session_history(&self, session: Any<'_>) -> Result<u32> {
+        let messages = |messages: &Vec<Message>| Some(Answer::Messages(messages.iter().map(MessageAnswer::from).collect()));
+        self.submit(&session, |id| Job::History(self.reply(id, messages)))
+    }
+
+    /// Puts messages in place of what was said.
+    #[napi(ts_args_type = "session: number, messages: object[]")]
+    pub fn set_session_history(&self, session: Any<'_>, messages: Any<'_>) -> Result<u32> {
+        let messages = options::history(&messages)?;
+        self.submit(&session, |id| Job::SetHistory(messages, self.reply(id, nothing)))
+    }
+
+    /// Goes back to what a session began with.
+    #[napi(ts_args_type = "session?: number")]
+    pub fn reset_session(&self, session: Any<'_>) -> Result<u32> {
+        self.submit(&session, |id| Job::Reset(self.reply(id, nothing)))
+    }
+
+    /// Takes back the turn that waits for results of tools.
+    #[napi(ts_args_type = "session?: number")]
+    pub fn abandon_tool_calls(&self, session: Any<'_>) -> Result<u32> {
+        self.submit(&session, |id| Job::AbandonToolCalls(self.reply(id, nothing)))
+    }
+
+    /// Ends a session.
+    #[napi(ts_args_type = "session: number")]
+    pub fn dispose_session(&self, session: Any<'_>) -> Result<u32> {
+        options::own_session(&session)?;
+        self.submit(&session, |id| Job::Dispose(self.reply(id, nothing)))
+    }
+
+    /// Counts the tokens of a session, with `prompt` as the next thing the user says.
+    #[napi(ts_args_type = "session?: number, prompt?: string, options?: object")]
+    pub fn count_session_tokens(&self, session: Any<'_>, prompt: Any<'_>, options: Any<'_>) -> Result<u32> {
+        let prompt = options::optional_text("prompt", prompt)?;
+        let options = Box::new(options::chat(&Fields::of("options", options)?)?);
+        self.submit(&session, |id| Job::CountTokens {
+            prompt,
             options,
-            abort,
-            accepted_at: Instant::now(),
+            reply: self.reply(id, |count: &usize| Some(Answer::Count(*count))),
+        })
+    }
+
+    /// The tokens of a text.
+    #[napi(ts_args_type = "text: string, options?: object")]
+    pub fn tokenize(&self, text: Any<'_>, options: Any<'_>) -> Result<u32> {
+        let text = options::text("text", text)?;
+        let parse_special = options::special(&Fields::of("options", options)?)?;
+        let id = self.begin()?;
+        let reply = self.reply(id, |tokens: &Vec<i32>| Some(Answer::Tokens(tokens.clone())));
+        self.handle.query(Query::Tokenize {
+            text,
+            parse_special,
             reply,
         });
+        Ok(id)
+    }
+
+    /// The text of tokens.
+    #[napi(ts_args_type = "tokens: number[], options?: object")]
+    pub fn detokenize(&self, tokens: Any<'_>, options: Any<'_>) -> Result<u32> {
+        let tokens = options::tokens(&tokens)?;
+        let with_special = options::special(&Fields::of("options", options)?)?;
+        let id = self.begin()?;
+        let reply = self.reply(id, |text: &String| Some(Answer::Text(text.clone())));
+        self.handle.query(Query::Detokenize {
+            tokens,
+            with_special,
+            reply,
+        });
+        Ok(id)
+    }
+
+    /// What the model would be given for messages.
+    #[napi(ts_args_type = "messages: object[], options?: object")]
+    pub fn apply_chat_template(&self, messages: Any<'_>, options: Any<'_>) -> Result<u32> {
+        let messages = options::messages(&messages)?;
+        let fields = Fields::of("options", options)?;
+        let (options, template) = (options::chat(&fields)?, options::chat_template(&fields)?);
+        let id = self.begin()?;
+        self.handle.query(Query::ApplyTemplate(Box::new(ApplyTemplate {
+            messages,
+            options,
+            template,
+            reply: self.reply(id, |rendered: &RenderedPrompt| Some(Answer::Rendered(rendered.into()))),
+        })));
         Ok(id)
     }
 
     /// Aborts one request, or every generation. Returns whether there was anything to abort.
     #[napi]
     pub fn abort(&self, id: Option<u32>) -> bool {
-        self.outbox.abort(id, None)
+        self.abort_with(id, None)
     }
 
     /// Aborts everything and frees everything.
@@ -135,6 +249,8 @@ impl LlamaWorker {
     pub fn cleanup(&self) -> u32 {
         let id = self.next_id();
         self.is_stopped.set(true);
+        self.outbox.abort(None, None);
+        self.turns.stop();
         let outbox = Arc::clone(&self.outbox);
         let released = Step {
             id,
@@ -191,25 +307,76 @@ impl LlamaWorker {
         }
     }
 
+    /// Aborts one request, or every generation, and says `note` first if there was anything to abort. Returns whether there was.
+    pub(crate) fn abort_with(&self, id: Option<u32>, note: Option<Outgoing>) -> bool {
+        let was_there = self.outbox.abort(id, note);
+        // The engine ends what it runs; a turn that waits for tools, only the port knows of.
+        self.turns.end_aborted();
+        was_there
+    }
+
+    fn begin_generation(&self, session: SessionId, input: Input, options: GenerationOptions) -> Result<u32> {
+        let id = self.begin()?;
+        let abort = self.handle.abort_flag();
+        self.outbox.begin(id, &abort, true);
+        let has_schema = matches!(options.constraint, Some(Constraint::JsonSchema(_)));
+        let has_logprobs = options.logprobs.is_some();
+        let answer = move |result: &GenerationResult| {
+            let answer = GenerationAnswer::new(result, has_schema, has_logprobs);
+            Some(Answer::Generation(Box::new(answer)))
+        };
+        let request = GenerationRequest {
+            input,
+            options,
+            abort,
+            accepted_at: Instant::now(),
+            reply: self.reply(id, answer),
+        };
+        self.handle.generate(session, request);
+        Ok(id)
+    }
+
+    fn submit(&self, session: &Any<'_>, job: impl FnOnce(u32) -> Job) -> Result<u32> {
+        let session = options::session(session)?;
+        let id = self.begin()?;
+        self.handle.submit(session, job(id));
+        Ok(id)
+    }
+
     /// A reply whose events become those of request `id`.
-    fn reply<Value: 'static>(&self, id: u32, answer: fn(&Value) -> Option<Answer>) -> Reply<Value> {
+    fn reply<Value: 'static>(&self, id: u32, answer: impl Fn(&Value) -> Option<Answer> + Send + 'static) -> Reply<Value> {
         let outbox = Arc::clone(&self.outbox);
         Reply::new(move |event| match event {
             Event::Started => {}
             Event::Progress(progress) => outbox.push(Outgoing::Progress { id, progress }),
             Event::Text(text) => outbox.push(Outgoing::Text { id, text }),
+            Event::Reasoning(text) => outbox.push(Outgoing::Reasoning { id, text }),
+            Event::Tokens(tokens) => outbox.push(Outgoing::Tokens { id, tokens }),
+            Event::ToolCall(part) => outbox.push(Outgoing::ToolCall {
+                id,
+                index: part.index,
+                name: part.name,
+                arguments: part.arguments,
+                done: part.is_done,
+            }),
             Event::Ended(Ok(value)) => outbox.end(id, |_| [Some(Outgoing::Done { id, value: answer(&value) })]),
-            Event::Ended(Err(error)) => {
-                outbox.end(id, |_| {
-                    [Some(Outgoing::Error {
-                        id,
-                        code: error.code(),
-                        message: error.to_string(),
-                        cause: error.cause(),
-                    })]
-                });
-            }
+            Event::Ended(Err(error)) => outbox.end(id, |_| [Some(failure(id, &error))]),
         })
+    }
+}
+
+/// The answer of a request that has no value.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as every answer")]
+fn nothing((): &()) -> Option<Answer> {
+    None
+}
+
+fn failure(id: u32, error: &Error) -> Outgoing {
+    Outgoing::Error {
+        id,
+        code: error.code(),
+        message: error.to_string(),
+        cause: error.cause(),
     }
 }
 

@@ -5,22 +5,31 @@
 import type { MessagePort as ThreadPort } from "node:worker_threads";
 import {
   builtInModelPath,
+  type ChatFunction,
   type ChatMessage,
+  type ChatSession,
   type ContextInfo,
   type ErrorCode,
   type Generation,
   type GenerationResult,
+  type HistoryMessage,
   type InboundMessage,
   type InitInfo,
   LlamaError,
   LlamaWorker,
   type MessagePortLike,
   type ModelInfo,
+  type OpenAiTool,
   type OutboundMessage,
+  type RenderedPrompt,
   type StopReason,
+  type Tool,
+  type ToolCall,
 } from "../../index";
 
 import facade = require("../../js/index");
+
+import sessionFile = require("../../js/session");
 
 /** What Electron's `MessagePortMain` looks like, in the words of its own type definitions. */
 declare class ElectronPort {
@@ -42,6 +51,11 @@ export const implemented: {
   LlamaError: typeof LlamaError;
   builtInModelPath: string;
 } = facade;
+
+/** Likewise. */
+export const implementedSession: new (
+  ...args: ConstructorParameters<typeof sessionFile.ChatSession>
+) => Omit<ChatSession, typeof Symbol.asyncDispose> = sessionFile.ChatSession;
 
 export async function classWithEverything(): Promise<void> {
   await using worker = new LlamaWorker();
@@ -98,6 +112,115 @@ export async function streaming(worker: LlamaWorker): Promise<string> {
   return plain;
 }
 
+export async function sessions(worker: LlamaWorker): Promise<ChatMessage[]> {
+  await using session = await worker.createSession({
+    systemPrompt: "Be brief.",
+    history: [{ role: "user", content: "Hi" }],
+  });
+  const fallback: ChatSession = worker.session;
+  await session.preload("Hello", { responsePrefix: "Hi" });
+  const count: number = (await session.countTokens()) + (await fallback.countTokens("Hello", { systemPrompt: null }));
+  await session.generate("Hello", { maxTokens: count });
+  const history: HistoryMessage[] = await session.history();
+  await fallback.setHistory(history);
+  await fallback.reset();
+  return history;
+}
+
+/** All forms of one conversation, mixed. */
+export const everyForm: readonly ChatMessage[] = [
+  { role: "developer", content: [{ type: "text", text: "Be brief." }] },
+  { role: "user", content: "What is the weather in Lisbon?" },
+  { role: "assistant", content: null, toolCalls: [{ id: "1", name: "weather", arguments: { city: "Lisbon" } }] },
+  { role: "tool", content: "sunny", toolCallId: "1", name: "weather" },
+  {
+    role: "assistant",
+    reasoning_content: "It was asked before.",
+    tool_calls: [{ id: "2", type: "function", function: { name: "weather", arguments: '{"city":"Porto"}' } }],
+  },
+  { role: "tool", content: [{ type: "text", text: "rainy" }], tool_call_id: "2" },
+  { type: "system", text: "Be long." },
+  { type: "user", text: "And in Faro?" },
+  {
+    type: "model",
+    response: [
+      { type: "segment", segmentType: "thought", text: "Faro…" },
+      { type: "functionCall", name: "weather", params: { city: "Faro" }, result: { sky: "sunny" } },
+      "It is sunny.",
+    ],
+  },
+];
+
+export function everyOption(worker: LlamaWorker): Generation {
+  return worker.generate("Hello", {
+    maxTokens: Number.POSITIVE_INFINITY,
+    typicalP: 0.9,
+    topNSigma: 1,
+    xtc: { probability: 0.5, threshold: 0.1 },
+    repeatPenalty: { penalty: 1.1, lastTokens: 64, frequencyPenalty: 0, presencePenalty: 0, penalizeNewLine: false },
+    dryRepeatPenalty: { strength: 1, base: 1.75, allowedLength: 2, lastTokens: null, sequenceBreakers: ["\n"] },
+    mirostat: { version: 2, tau: 5, eta: 0.1 },
+    tokenBias: [
+      [5, -1],
+      ["Paris", "never"],
+    ],
+    stopSequences: "###",
+    customStopTriggers: ["a", ["b"]],
+    trimWhitespaceSuffix: true,
+    responsePrefix: "Sure: ",
+    ignoreEos: false,
+    reasoning: true,
+    budgets: { thoughtTokens: 100 },
+    chatTemplateKwargs: { enable_thinking: true },
+    logprobs: 3,
+    maxParallelFunctionCalls: 2,
+    maxToolRounds: 3,
+    contextOverflow: "error",
+    evaluationPriority: 1,
+    stopOnAbortSignal: true,
+    onToken: (tokens) => console.log(tokens.length),
+    onReasoningChunk: (chunk) => console.log(chunk.length),
+    onResponseChunk: (chunk) => console.log(chunk.type === "segment" ? chunk.segmentEndTime : chunk.text),
+    onFunctionCallParamsChunk: ({ callIndex, functionName, paramsChunk, done }) =>
+      console.log(callIndex + 1, functionName + paramsChunk, !done),
+  });
+}
+
+export async function structured(worker: LlamaWorker): Promise<string | undefined> {
+  const jsonSchema = { type: "object", properties: { name: { type: "string" } }, required: ["name"] } as const;
+  const { parsed } = await worker.generate<{ name: string }>("Who are you?", { jsonSchema });
+  const { logprobs } = await worker.generate("Hello", {
+    grammar: 'root ::= "a"',
+    logprobs: true,
+    tokenBias: { "5": -1 },
+  });
+  return parsed?.name ?? logprobs?.[0]?.top[0]?.text;
+}
+
+export async function tools(worker: LlamaWorker): Promise<ToolCall[]> {
+  const weather: Tool = {
+    description: "Get the weather of a city.",
+    parameters: { type: "object", properties: { city: { type: "string" } } },
+    handler: async ({ city }, { toolCallId, signal }) => ({ city, toolCallId, late: signal.aborted }),
+  };
+  const listed: OpenAiTool = { type: "function", function: { name: "time", parameters: {} } };
+  const old: ChatFunction = { params: { type: "object" }, handler: ({ city }) => `${city}` };
+  const { toolCalls } = await worker.generate("Hello", { tools: { weather }, toolChoice: { name: "weather" } });
+  await worker.generate("Hello", { tools: [listed], toolChoice: "required" });
+  await worker.generate("Hello", { functions: { old } });
+  return toolCalls;
+}
+
+export async function texts(worker: LlamaWorker): Promise<string> {
+  const tokens: number[] = await worker.tokenize("Hello", { special: true });
+  const count: number = await worker.countTokens("Hello");
+  const { prompt }: RenderedPrompt = await worker.applyChatTemplate([{ role: "user", content: "Hello" }], {
+    tools: { dice: {} },
+    chatTemplate: "{{ messages[0].content }}",
+  });
+  return `${prompt} ${await worker.detokenize(tokens)} ${count}`;
+}
+
 export function ports(): LlamaWorker[] {
   return [new LlamaWorker(threadPort), new LlamaWorker(webPort), new LlamaWorker(electronPort), new LlamaWorker(null)];
 }
@@ -112,6 +235,9 @@ export function contract(worker: LlamaWorker): void {
     { type: "create_context", options: undefined },
     { type: "generate_completion", prompt: "Hello", options: { maxTokens: 8, repeatPenalty: { penalty: 1.1 } } },
     { type: "generate_chat_completion", messages: [{ role: "user", content: "Hello" }], requestId: "a" },
+    { type: "generate_completion", prompt: "Hello", options: { tools: { dice: {} }, streamReasoning: true } },
+    { type: "tool_result", toolCallId: "1", result: 6, requestId: "a" },
+    { type: "tool_result", results: [{ toolCallId: "1", result: { rolled: 6 } }] },
     { type: "abort" },
   ];
   for (const message of inbound) worker.handleMessage(message);
@@ -129,8 +255,12 @@ function describe(message: OutboundMessage): string {
       return message.modelInfo.name;
     case "completion_chunk":
       return message.chunk;
+    case "reasoning_chunk":
+      return message.chunk;
+    case "tool_call":
+      return message.toolCalls.map(({ id, name }) => `${id} ${name}`).join();
     case "completion_done":
-      return `${message.fullText} ${message.stats.totalTokens}`;
+      return `${message.fullText} ${message.stats.totalTokens} ${message.stats.droppedMessages} ${message.reasoning ?? ""}`;
     default:
       return message satisfies never;
   }
@@ -145,6 +275,14 @@ export function mistakes(worker: LlamaWorker): void {
   void worker.generate("Hello", { temperature: "x" });
   // @ts-expect-error there is no such role
   void worker.generate([{ role: "robot", content: "Hello" }]);
+  // @ts-expect-error a part that is no text
+  void worker.generate([{ role: "user", content: [{ type: "image_url", image_url: "x" }] }]);
+  // @ts-expect-error a tool's result says whose it is in a message of its own
+  void worker.generate([{ role: "tool", content: [{ type: "tool-result" }] }]);
+  // @ts-expect-error there is no such overflow
+  void worker.generate("Hello", { contextOverflow: "shift" });
+  // @ts-expect-error the default session is not set
+  worker.session = null;
   // @ts-expect-error there is no such message
   worker.handleMessage({ type: "bogus" });
   // @ts-expect-error a port can post

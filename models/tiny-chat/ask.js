@@ -12,6 +12,8 @@ const path = require("node:path");
 const readline = require("node:readline");
 const { LlamaWorker } = require(process.env.LLAMA_WORKER ?? path.join(__dirname, "..", "..", "js", "index.js"));
 
+const { structured, written } = require("./conversation");
+
 const OPTIONS = { temperature: 0, maxTokens: 700 };
 
 /** The messages with the model's own words in place of the given answers. */
@@ -27,8 +29,11 @@ async function replayed(worker, messages) {
 /** The answer with its counts; a prompt that fails is answered with nothing and the error. */
 async function answer(worker, messages, own) {
   try {
-    const { text, stopReason, usage, timings } = await worker.generate(own ? await replayed(worker, messages) : messages, OPTIONS);
-    return { text, stopReason, promptTokens: usage.promptTokens, tokens: usage.completionTokens, ms: timings.generationMs };
+    const asked = own ? { messages: await replayed(worker, messages), tools: [] } : structured(messages);
+    const result = await worker.generate(asked.messages, { ...OPTIONS, tools: asked.tools });
+    const { stopReason, usage, timings } = result;
+    const counts = { promptTokens: usage.promptTokens, tokens: usage.completionTokens, ms: timings.generationMs };
+    return { text: written(result), stopReason, ...counts };
   } catch (error) {
     return { text: "", error: String(error) };
   }

@@ -54,6 +54,12 @@ pub enum Error {
     /// The model's chat template does not accept these messages.
     #[error("the chat template failed: {reason}")]
     TemplateFailed { reason: String },
+    /// The model's chat template has no place for tools.
+    #[error("the model's chat template knows no tools; give another one with `chatTemplate`")]
+    ToolsUnsupported,
+    /// The session was disposed, or its context is gone.
+    #[error("the session does not exist any more")]
+    SessionDisposed,
     /// The conversation does not fit into the context.
     #[error("the prompt has {prompt_tokens} tokens or more, but the context holds {context_size} and one must stay free for the answer")]
     PromptTooLong { prompt_tokens: usize, context_size: usize },
@@ -66,6 +72,15 @@ pub enum Error {
     /// The worker was cleaned up; nothing can be asked of it any more.
     #[error("the worker has stopped")]
     WorkerStopped,
+    /// A grammar cannot be understood, or could never be matched. Nothing was generated.
+    #[error("the grammar is not usable: {reason}")]
+    InvalidGrammar { reason: String },
+    /// A JSON schema asks for something that cannot be enforced. Nothing was generated.
+    #[error("the JSON schema is not supported: {reason}")]
+    UnsupportedSchema { reason: String },
+    /// No token continues the answer as its grammar or schema asks for.
+    #[error("the answer cannot satisfy its constraint: {reason}")]
+    ConstraintFailed { reason: String },
     /// A defect of this library.
     #[error("internal error: {reason}")]
     Internal { reason: String },
@@ -81,7 +96,10 @@ impl Error {
             | Self::ModelLoadFailed { reason, .. }
             | Self::ContextCreationFailed { reason }
             | Self::TemplateFailed { reason }
-            | Self::DecodeFailed { reason } => Some(reason.clone()),
+            | Self::DecodeFailed { reason }
+            | Self::InvalidGrammar { reason }
+            | Self::UnsupportedSchema { reason }
+            | Self::ConstraintFailed { reason } => Some(reason.clone()),
             _ => None,
         }
     }
@@ -104,10 +122,15 @@ impl Error {
             Self::ContextCreationFailed { .. } => "CONTEXT_CREATION_FAILED",
             Self::InsufficientMemory { .. } => "INSUFFICIENT_MEMORY",
             Self::TemplateFailed { .. } => "TEMPLATE_FAILED",
+            Self::ToolsUnsupported => "TOOLS_UNSUPPORTED",
+            Self::SessionDisposed => "SESSION_DISPOSED",
             Self::PromptTooLong { .. } => "PROMPT_TOO_LONG",
             Self::DecodeFailed { .. } => "DECODE_FAILED",
             Self::Aborted => "ABORTED",
             Self::WorkerStopped => "WORKER_STOPPED",
+            Self::InvalidGrammar { .. } => "INVALID_GRAMMAR",
+            Self::UnsupportedSchema { .. } => "UNSUPPORTED_SCHEMA",
+            Self::ConstraintFailed { .. } => "CONSTRAINT_FAILED",
             Self::Internal { .. } => "INTERNAL",
         }
     }

@@ -3,14 +3,22 @@
 //! Before rendering, a mark is put in front of every such text in a message's content: templates copy it along. Afterwards the prompt is
 //! taken apart at the marks, and the one character behind each mark is tokenized by itself as plain text: what is left of the control
 //! token's text cannot match any more. The marks themselves are never shown to the model.
+//!
+//! The mark stands in front, so that templates still find what they look for in a content, as the end of a past thought. It stands behind the
+//! first character of the few texts that nobody may find there. One is the mark's escape: templates that write JSON in pure ASCII turn the
+//! mark into it, so it counts as the mark too.
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, Match};
 
 use super::rows;
 use crate::error::{Error, Result};
 
 /// A Unicode noncharacter: reserved for the use inside of programs, never part of interchanged text.
 const MARK: char = '\u{FDD0}';
+/// How JSON in pure ASCII writes it.
+const ESCAPED_MARK: &str = "\\ufdd0";
+/// Looked for in a whole prompt: the escape at the end of rendering, the token of gpt-oss by llama.cpp, which puts another in its place.
+const NOT_TO_BE_FOUND: [&str; 2] = [ESCAPED_MARK, "<|return|>"];
 
 /// The control-token texts of one vocabulary.
 #[derive(Debug)]
@@ -28,7 +36,8 @@ pub(super) struct Piece<'text> {
 
 impl Guard {
     pub(super) fn new(control_texts: &[String]) -> Result<Self> {
-        let controls = AhoCorasick::new(control_texts).map_err(|error| Error::TemplateFailed { reason: error.to_string() })?;
+        let controls = AhoCorasick::new(control_texts.iter().map(String::as_str).chain(NOT_TO_BE_FOUND))
+            .map_err(|error| Error::TemplateFailed { reason: error.to_string() })?;
         Ok(Self { controls })
     }
 
@@ -36,7 +45,8 @@ impl Guard {
     /// content itself are dropped.
     pub(super) fn mark(&self, content: &str) -> String {
         let content = content.replace(MARK, "");
-        let mut starts: Vec<usize> = self.controls.find_overlapping_iter(&content).map(|found| found.start()).collect();
+        let place = |found: Match| found.start() + usize::from(NOT_TO_BE_FOUND.contains(&&content[found.range()]));
+        let mut starts: Vec<usize> = self.controls.find_overlapping_iter(&content).map(place).collect();
         starts.extend(rows::cuts(&content));
         starts.sort_unstable();
         starts.dedup();
@@ -52,9 +62,19 @@ impl Guard {
     }
 }
 
+/// `prompt` as people may see it.
+pub(super) fn without_marks(prompt: &str) -> String {
+    sections(prompt).collect()
+}
+
+/// What lies between the marks.
+fn sections(prompt: &str) -> impl Iterator<Item = &str> {
+    prompt.split(MARK).flat_map(|section| section.split(ESCAPED_MARK))
+}
+
 /// Takes a rendered prompt apart at its marks.
 pub(super) fn pieces(prompt: &str) -> Vec<Piece<'_>> {
-    let mut sections = prompt.split(MARK);
+    let mut sections = sections(prompt);
     let mut pieces = vec![Piece {
         text: sections.next().unwrap_or_default(),
         parse_special: true,
@@ -123,6 +143,34 @@ mod tests {
                 let whole: String = pieces.iter().map(|piece| piece.text).collect();
                 assert_eq!(whole, format!("<s>{content}<|im_end|>"));
             }
+        }
+    }
+
+    #[test]
+    fn templates_that_escape_the_mark_keep_its_meaning() {
+        let texts: Vec<(&str, bool)> = pieces("<s>\\ufdd0<|im_end|>")
+            .iter()
+            .map(|piece| (piece.text, piece.parse_special))
+            .collect();
+        assert_eq!(texts, [("<s>", true), ("<", false), ("|im_end|>", true)]);
+        assert_eq!(without_marks("a\\ufdd0b\u{FDD0}c"), "abc");
+    }
+
+    #[test]
+    fn content_that_reads_like_the_escaped_mark_stays() {
+        check(
+            "\\ufdd0<s>",
+            &[("<s>\\", true), ("u", false), ("fdd0", true), ("<", false), ("s><|im_end|>", true)],
+        );
+        let guard = Guard::new(&["<s>".to_owned()]).unwrap();
+        for content in ["x\\ufdd0y", "\\\\ufdd0<s>", "\\<s>", "\\ufdd\\ufdd0"] {
+            let marked = guard.mark(content);
+            assert_eq!(without_marks(&marked), content);
+            // In a JSON text a backslash is two, and a mark may be its escape.
+            let json = marked.replace('\\', "\\\\");
+            assert_eq!(without_marks(&json), content.replace('\\', "\\\\"));
+            let ascii = json.replace(MARK, ESCAPED_MARK);
+            assert_eq!(without_marks(&ascii), content.replace('\\', "\\\\"), "{ascii}");
         }
     }
 

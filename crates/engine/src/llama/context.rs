@@ -3,6 +3,7 @@
 //! Our own owner, because llama-cpp-2's hides the pointer that the abort callback, the threadpool and the memory need.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -20,6 +21,8 @@ pub struct ContextParams {
     pub context_size: u32,
     /// Tokens evaluated at once.
     pub batch_size: u32,
+    /// Sequences that can be in memory at the same time; they share the context's tokens.
+    pub sequences: u32,
     /// Threads that evaluate, the engine thread counted.
     pub threads: u32,
     /// Whether attention uses the fused kernels.
@@ -77,6 +80,9 @@ pub struct Context<'model> {
     /// After the context in every sense: the context uses it until it is freed.
     threadpool: Option<Threadpool>,
     n_vocab: usize,
+    /// How far back layers with a sliding window look; 0 where there are none.
+    window: usize,
+    can_cut: bool,
     model: PhantomData<&'model Model>,
 }
 
@@ -85,7 +91,7 @@ pub struct Context<'model> {
 struct Watch(Cell<*const [AbortFlag]>);
 
 impl<'model> Context<'model> {
-    /// Makes a context over `model` with one sequence. What it needs should have been checked before, see [`Self::check`].
+    /// Makes a context over `model`. What it needs should have been checked before, see [`Self::check`].
     ///
     /// # Errors
     /// [`Error::ContextCreationFailed`] with llama.cpp's reason.
@@ -102,6 +108,8 @@ impl<'model> Context<'model> {
             watch,
             threadpool,
             n_vocab: model.n_vocab(),
+            window: model.window(),
+            can_cut: model.can_cut_memory(),
             model: PhantomData,
         };
         context.attach()?;
@@ -170,10 +178,11 @@ impl<'model> Context<'model> {
         unsafe { sys::llama_n_batch(self.raw()) as usize }
     }
 
-    /// Evaluates `batch`. Stops early when all of `flags` are set, and there are any.
+    /// Evaluates `batch`. Stops early when all of `flags` are set, and there are any. Where memory cannot be cut, an evaluation of several
+    /// sequences that ends early forgets all of them, also those that are not in it, see [`Self::held`].
     ///
     /// # Errors
-    /// llama.cpp's reason; what the sequences hold is then unknown.
+    /// llama.cpp's reason; what the sequences hold is then unknown. A token that continues what has been forgotten.
     ///
     /// # Panics
     /// When the batch is larger than [`Self::batch_size`]: llama.cpp would end the process.
@@ -184,15 +193,25 @@ impl<'model> Context<'model> {
             batch.len(),
             self.batch_size()
         );
+        let sequences = first_positions(batch);
+        if !self.can_cut && sequences.iter().any(|(sequence, position)| self.held(*sequence) < *position) {
+            return Err("the beginning of the text has been forgotten, because another evaluation was aborted".into());
+        }
         log::clear_errors();
         self.watch().0.set(flags);
         // SAFETY: the batch's arrays are live and filled; `flags` outlives the call, after which the watch is emptied again.
         let code = shim::call(|error| unsafe { shim::lw_decode(self.raw(), batch.raw(), error) });
         self.watch().0.set(empty_watch());
+        let is_whole = matches!(code, Ok(DONE | NO_SPACE));
+        if !is_whole && !self.can_cut && sequences.len() > 1 {
+            // llama.cpp puts the states of the batch's sequences side by side, and the others' out of the way, while it evaluates: some of
+            // them may now be neither here nor there.
+            self.clear_all();
+        }
         match code {
-            Ok(0) => Ok(Decoded::Done),
-            Ok(1) => Ok(Decoded::NoSpace),
-            Ok(2) => Ok(Decoded::Aborted),
+            Ok(DONE) => Ok(Decoded::Done),
+            Ok(NO_SPACE) => Ok(Decoded::NoSpace),
+            Ok(ABORTED) => Ok(Decoded::Aborted),
             Ok(code) => Err(log::errors_or(&format!("llama.cpp returned {code}"))),
             Err(reason) => Err(reason),
         }
@@ -211,6 +230,9 @@ impl<'model> Context<'model> {
 
     /// Cuts `sequence` back to its first `n_tokens`. Returns whether its memory allows that; if not, nothing changed.
     pub fn cut(&mut self, sequence: i32, n_tokens: usize) -> bool {
+        if !self.holds_window(sequence, n_tokens) {
+            return false;
+        }
         let from = i32::try_from(n_tokens).unwrap_or(i32::MAX);
         // SAFETY: the context and its memory are live; -1 means to the end.
         unsafe { sys::llama_memory_seq_rm(self.memory(), sequence, from, -1) }
@@ -222,12 +244,26 @@ impl<'model> Context<'model> {
         self.cut(sequence, 0);
     }
 
+    fn clear_all(&mut self) {
+        // SAFETY: the context and its memory are live; the numbers themselves may stay.
+        unsafe { sys::llama_memory_clear(self.memory(), false) };
+    }
+
     /// How many tokens `sequence` holds.
     #[must_use]
     pub fn held(&self, sequence: i32) -> usize {
         // SAFETY: the context and its memory are live; an empty sequence has -1.
         let last = unsafe { sys::llama_memory_seq_pos_max(self.memory(), sequence) };
         usize::try_from(last + 1).unwrap_or(0)
+    }
+
+    /// Whether everything is still there that a token behind the first `n_tokens` sees. Of layers with a sliding window llama.cpp gives the
+    /// cells that the newest token does not see to any sequence; a token further back would see them.
+    fn holds_window(&self, sequence: i32, n_tokens: usize) -> bool {
+        // SAFETY: the context and its memory are live; an empty sequence has -1.
+        let first = unsafe { sys::llama_memory_seq_pos_min(self.memory(), sequence) };
+        let first = usize::try_from(first).unwrap_or(0);
+        n_tokens == 0 || first == 0 || first + self.window <= n_tokens + 1
     }
 
     fn watch(&self) -> &Watch {
@@ -254,6 +290,23 @@ impl Drop for Context<'_> {
             drop(Box::from_raw(self.watch.as_ptr()));
         }
     }
+}
+
+/// What `llama_decode` returns.
+const DONE: i32 = 0;
+const NO_SPACE: i32 = 1;
+const ABORTED: i32 = 2;
+
+/// The sequences in `batch`, each with the position of its first token.
+fn first_positions(batch: &Batch) -> BTreeMap<i32, usize> {
+    let raw = batch.raw();
+    let mut positions = BTreeMap::new();
+    for index in 0..batch.len() {
+        // SAFETY: the batch's arrays are filled up to its length, with one sequence for each token.
+        let (sequence, position) = unsafe { (**raw.seq_id.add(index), *raw.pos.add(index)) };
+        positions.entry(sequence).or_insert(usize::try_from(position).unwrap_or(0));
+    }
+    positions
 }
 
 fn empty_watch() -> *const [AbortFlag] {
@@ -283,9 +336,11 @@ fn llama_params(params: &ContextParams) -> sys::llama_context_params {
     raw.n_ctx = params.context_size;
     raw.n_batch = params.batch_size;
     raw.n_ubatch = params.batch_size;
-    raw.n_seq_max = 1;
+    raw.n_seq_max = params.sequences.max(1);
+    // One memory for all sequences: a single one may fill it, and four cost no more than one.
+    raw.kv_unified = true;
     // Logits are asked for one token of a sequence; without this llama.cpp reserves room for a whole batch of them.
-    raw.n_outputs_max = 1;
+    raw.n_outputs_max = params.sequences.max(1);
     raw.n_threads = thread_count(params);
     raw.n_threads_batch = thread_count(params);
     raw.flash_attn_type = match params.flash_attention {

@@ -9,6 +9,7 @@ mod batch;
 mod context;
 mod exit;
 mod gguf;
+mod grammar;
 mod log;
 mod memory;
 mod model;
@@ -16,16 +17,21 @@ mod sampler;
 mod shim;
 mod templates;
 mod threadpool;
+mod vocabulary;
 
 pub use abort::AbortFlag;
 pub use backend::{Backend, Device, DeviceKind};
 pub use batch::Batch;
 pub use context::{Context, ContextParams, Decoded, FlashAttention, KvCacheType};
 pub use exit::at_exit;
+#[cfg(test)]
+pub(crate) use grammar::native;
+pub use grammar::{GrammarTrigger, ToolGrammar};
 pub use log::set_debug;
 pub use model::{Model, ModelInfo, ModelParams};
 pub use sampler::{SamplerChain, SamplerStage, argmax};
-pub use templates::{RenderedChat, Templates};
+pub use templates::{AnswerParser, AnswerSyntax, ParsedAnswer, RenderRequest, RenderedChat, TemplateAbilities, Templates, ThinkingTags};
+pub use vocabulary::Vocabulary;
 
 /// A token of a model's vocabulary.
 pub type Token = llama_cpp_2::token::LlamaToken;

@@ -1,14 +1,16 @@
 //! A loaded model: its weights, its vocabulary and what is known about it.
 
+use std::any::Any;
 use std::ffi::c_char;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::vocab::LlamaVocab;
 use llama_cpp_sys_2 as sys;
 
-use super::{AbortFlag, Backend, Token, gguf, log, shim};
+use super::{AbortFlag, Backend, Token, Vocabulary, gguf, log, shim};
 use crate::error::{Error, Result};
 
 /// How to load a model.
@@ -57,6 +59,8 @@ pub struct Model {
     inner: LlamaModel,
     path: PathBuf,
     is_offloaded: bool,
+    vocabulary: OnceLock<Arc<Vocabulary>>,
+    companion: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Model {
@@ -84,6 +88,8 @@ impl Model {
             inner,
             path: params.path.clone(),
             is_offloaded: uses_gpu,
+            vocabulary: OnceLock::new(),
+            companion: OnceLock::new(),
         };
         model.check_it_generates_text()?;
         Ok(model)
@@ -171,9 +177,57 @@ impl Model {
         vocab.should_add_bos().then(|| vocab.bos())
     }
 
-    /// Appends the bytes of `token` as they are shown to people; control tokens have none.
-    pub fn append_piece(&self, token: Token, bytes: &mut Vec<u8>) {
-        self.vocab().token_to_piece_into(token, bytes, false, None);
+    /// Appends the bytes of `token` as they are shown to people; control tokens have none, unless `is_special`.
+    pub fn append_piece(&self, token: Token, is_special: bool, bytes: &mut Vec<u8>) {
+        self.vocab().token_to_piece_into(token, bytes, is_special, None);
+    }
+
+    /// The text of `token` by itself, also of a control token. Parts of characters read U+FFFD.
+    #[must_use]
+    pub fn text_of(&self, token: Token) -> String {
+        self.special_text(token)
+    }
+
+    /// The text of `tokens` together, as it is shown to people; with `with_special` the texts of control tokens too. The exact opposite of
+    /// [`Self::tokenize`]: a space that the vocabulary puts before every text is taken off again.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] for a number that is no token.
+    pub fn detokenize(&self, tokens: &[i32], with_special: bool) -> Result<Vec<u8>> {
+        let puts_space = self.puts_space_before_text();
+        let (mut bytes, mut begins_text) = (Vec::new(), true);
+        for (index, token) in tokens.iter().enumerate() {
+            self.check_token(index, *token)?;
+            let start = bytes.len();
+            self.append_piece(Token::new(*token), with_special, &mut bytes);
+            let is_special = self.attributes(Token::new(*token)) & SPECIAL != 0;
+            if puts_space && begins_text && !is_special && bytes.get(start) == Some(&b' ') {
+                bytes.remove(start);
+            }
+            begins_text = is_special;
+        }
+        Ok(bytes)
+    }
+
+    fn check_token(&self, index: usize, token: i32) -> Result<()> {
+        let n_vocab = self.inner.n_vocab();
+        if (0..n_vocab).contains(&token) {
+            return Ok(());
+        }
+        Err(Error::InvalidOption {
+            name: format!("tokens[{index}]"),
+            value: format!("`{token}`"),
+            expected: format!("a token of the model, 0 to {}", n_vocab - 1),
+        })
+    }
+
+    /// Whether the vocabulary puts a space before every text it is given.
+    fn puts_space_before_text(&self) -> bool {
+        let mut bytes = Vec::new();
+        for token in self.tokenize("a", false).unwrap_or_default() {
+            self.append_piece(token, false, &mut bytes);
+        }
+        bytes.first() == Some(&b' ')
     }
 
     /// Whether `token` ends an answer.
@@ -182,21 +236,64 @@ impl Model {
         self.vocab().is_eog(token)
     }
 
-    /// The texts of all tokens that steer the model instead of being text, and of the one for unknown text.
+    /// What all tokens stand for; taken out of llama.cpp at the first call, which walks the whole vocabulary.
     #[must_use]
-    pub fn control_texts(&self) -> Vec<String> {
+    pub fn vocabulary(&self) -> &Arc<Vocabulary> {
+        self.vocabulary.get_or_init(|| Arc::new(self.read_vocabulary()))
+    }
+
+    /// What the room `sampling` makes of the vocabulary: made at the first call, kept as long as the model. `None` for a second type.
+    pub fn companion<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<Arc<T>> {
+        let companion = self.companion.get_or_init(|| Arc::new(make()));
+        Arc::clone(companion).downcast().ok()
+    }
+
+    /// The texts that a message must not write as themselves: those of all tokens that steer the model instead of being text, of the one for
+    /// unknown text, and of the vocabulary's further special tokens that look like it or that `template` uses.
+    #[must_use]
+    pub fn special_texts(&self, template: &str) -> Vec<String> {
         let vocab = self.vocab();
-        let controls = (0..vocab.n_tokens())
-            .map(Token::new)
-            .filter(|token| self.is_control_or_unknown(*token));
-        let texts = controls.map(|token| String::from_utf8_lossy(&vocab.token_to_piece(token, true, None)).into_owned());
-        texts.filter(|text| !text.is_empty()).collect()
+        let tokens = (0..vocab.n_tokens()).map(Token::new);
+        let texts = tokens.filter_map(|token| {
+            let attributes = self.attributes(token);
+            let is_special = attributes & SPECIAL != 0;
+            let text = is_special.then(|| self.special_text(token)).filter(|text| !text.is_empty())?;
+            (attributes & CONTROL_OR_UNKNOWN != 0 || is_markup_of(template, &text)).then_some(text)
+        });
+        texts.collect()
+    }
+
+    /// The special token that is written as `text`.
+    #[must_use]
+    pub fn special_token(&self, text: &str) -> Option<Token> {
+        match self.tokenize(text, true).ok()?.as_slice() {
+            [token] if self.special_text(*token) == text => Some(*token),
+            _ => None,
+        }
+    }
+
+    /// The model's own chat template.
+    #[must_use]
+    pub fn template_source(&self) -> Option<String> {
+        let names = ["tokenizer.chat_template", "tokenizer.chat_template.tool_use"];
+        let sources: Vec<String> = names.iter().filter_map(|name| self.metadata(name)).collect();
+        (!sources.is_empty()).then(|| sources.concat())
+    }
+
+    fn special_text(&self, token: Token) -> String {
+        String::from_utf8_lossy(&self.vocab().token_to_piece(token, true, None)).into_owned()
     }
 
     /// Whether a sequence's memory can be cut back to a shorter beginning. Recurrent memory holds only its newest state.
     #[must_use]
     pub fn can_cut_memory(&self) -> bool {
         !(self.inner.is_recurrent() || self.inner.is_hybrid())
+    }
+
+    /// How far back layers with a sliding window look; 0 where there are none.
+    pub(super) fn window(&self) -> usize {
+        // SAFETY: the model is live.
+        usize::try_from(unsafe { sys::llama_model_n_swa(self.raw()) }).unwrap_or(0)
     }
 
     /// Numbers kept for one token of context: keys and values of all layers.
@@ -231,10 +328,25 @@ impl Model {
         unsafe { *std::ptr::from_ref(&self.inner).cast::<*mut sys::llama_model>() }
     }
 
-    fn is_control_or_unknown(&self, token: Token) -> bool {
+    fn read_vocabulary(&self) -> Vocabulary {
+        let vocab = self.vocab();
+        let tokens = || (0..vocab.n_tokens()).map(Token::new);
+        let pieces = tokens().map(|token| {
+            let shown = vocab.token_to_piece(token, false, None);
+            let is_control = shown.is_empty();
+            let piece = if is_control {
+                vocab.token_to_piece(token, true, None)
+            } else {
+                shown
+            };
+            (piece, is_control)
+        });
+        Vocabulary::new(pieces, tokens().filter(|token| vocab.is_eog(*token)).collect())
+    }
+
+    fn attributes(&self, token: Token) -> sys::llama_token_attr {
         // SAFETY: the vocabulary is live and `token` one of its tokens.
-        let attributes = unsafe { sys::llama_vocab_get_attr(self.raw_vocab(), token.0) };
-        attributes & (sys::LLAMA_TOKEN_ATTR_CONTROL | sys::LLAMA_TOKEN_ATTR_UNKNOWN) != 0
+        unsafe { sys::llama_vocab_get_attr(self.raw_vocab(), token.0) }
     }
 
     fn raw_vocab(&self) -> *const sys::llama_vocab {
@@ -278,6 +390,18 @@ impl Model {
             reason: reason.into(),
         })
     }
+}
+
+const SPECIAL: sys::llama_token_attr = CONTROL_OR_UNKNOWN | sys::LLAMA_TOKEN_ATTR_USER_DEFINED;
+const CONTROL_OR_UNKNOWN: sys::llama_token_attr = sys::LLAMA_TOKEN_ATTR_CONTROL | sys::LLAMA_TOKEN_ATTR_UNKNOWN;
+
+/// Whether `text` steers the model: by its form, or because `template` writes it. Vocabularies have tokens of the same kind for runs of
+/// spaces and the like; gpt-oss has its `<|message|>` among them.
+fn is_markup_of(template: &str, text: &str) -> bool {
+    const SHORTEST: usize = 3;
+    let is_control_like = text.len() > 2 * "<|".len() && text.starts_with("<|") && text.ends_with("|>");
+    let is_tag_like = text.len() >= SHORTEST && text.contains(['<', '[', '|']);
+    is_control_like || (is_tag_like && template.contains(text))
 }
 
 fn llama_params(params: &ModelParams) -> Result<LlamaModelParams> {

@@ -8,6 +8,7 @@
 #include "gguf.h"
 #include "llama.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -15,6 +16,7 @@ extern "C" {
 #endif
 
 struct lw_templates;
+struct lw_parser;
 
 // Returned by lw_decode and lw_tokenize when llama.cpp threw; no llama.cpp function returns it.
 #define LW_THREW (-1000000000)
@@ -33,13 +35,24 @@ int32_t lw_tokenize(
     const struct llama_vocab * vocab, const char * text, int32_t text_len,
     llama_token * tokens, int32_t n_tokens_max, bool parse_special, char ** error);
 
-// The chat templates of a model, or `source` instead of them when it is not null.
+// The chat templates of a model, or `source` instead of them when it is not null. A macro that calls itself without end is an error once it has
+// used 8 MiB of stack: the calling thread must have more.
 struct lw_templates * lw_templates_new(const struct llama_model * model, const char * source, char ** error);
 void lw_templates_free(struct lw_templates * templates);
 
-// Renders a conversation. `request`: {"messages": [{"role", "content"}], "continue_final_message": bool}.
-// Returns {"prompt", "additional_stops": []} as JSON, to be released with lw_string_free.
+// What the template can write: {"supports_tools": bool, ...} as JSON, to be released with lw_string_free.
+char * lw_templates_abilities(const struct lw_templates * templates, char ** error);
+
+// Renders a conversation. `request`: {"messages": [], "tools": [], "tool_choice": "", "parallel_tool_calls": bool, "enable_thinking": bool,
+// "variables": {name: JSON text}, "is_continued": bool}, messages and tools in the form of OpenAI's chat completions.
+// Returns the fields of common_chat_params as JSON (see rendered_chat), to be released with lw_string_free.
 char * lw_templates_render(const struct lw_templates * templates, const char * request, char ** error);
+
+// Takes apart answers in the syntax that lw_templates_render gave: {"format": int, "parser": "", "generation_prompt": ""}.
+struct lw_parser * lw_parser_new(const char * description, char ** error);
+void lw_parser_free(struct lw_parser * parser);
+// Returns {"content": "", "reasoning": "", "tool_calls": [{"name", "arguments", "id"}]}, to be released with lw_string_free.
+char * lw_parser_parse(const struct lw_parser * parser, const char * text, size_t text_len, bool is_partial, char ** error);
 
 #ifdef __cplusplus
 }

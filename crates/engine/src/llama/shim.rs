@@ -12,6 +12,11 @@ pub(super) struct RawTemplates {
     _opaque: [u8; 0],
 }
 
+#[repr(C)]
+pub(super) struct RawParser {
+    _opaque: [u8; 0],
+}
+
 unsafe extern "C" {
     fn lw_string_free(text: *mut c_char);
     fn lw_set_common_log(enabled: bool);
@@ -33,7 +38,17 @@ unsafe extern "C" {
     ) -> i32;
     pub(super) fn lw_templates_new(model: *const sys::llama_model, source: *const c_char, error: *mut *mut c_char) -> *mut RawTemplates;
     pub(super) fn lw_templates_free(templates: *mut RawTemplates);
+    pub(super) fn lw_templates_abilities(templates: *const RawTemplates, error: *mut *mut c_char) -> *mut c_char;
     pub(super) fn lw_templates_render(templates: *const RawTemplates, request: *const c_char, error: *mut *mut c_char) -> *mut c_char;
+    pub(super) fn lw_parser_new(description: *const c_char, error: *mut *mut c_char) -> *mut RawParser;
+    pub(super) fn lw_parser_free(parser: *mut RawParser);
+    pub(super) fn lw_parser_parse(
+        parser: *const RawParser,
+        text: *const c_char,
+        text_len: usize,
+        is_partial: bool,
+        error: *mut *mut c_char,
+    ) -> *mut c_char;
 }
 
 pub(super) fn set_common_log(enabled: bool) {

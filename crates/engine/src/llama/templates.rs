@@ -1,6 +1,6 @@
-//! The chat templates of a model, rendered by llama.cpp's own Jinja engine.
+//! The chat templates of a model, rendered by llama.cpp's own Jinja engine, and its parsers of what models answer.
 //!
-//! Returns text; how it becomes tokens is the room `chat`.
+//! JSON in, text out; how a text becomes tokens is the room `chat`. Invariant: every exception of the C++ code becomes an error.
 
 use std::ffi::CString;
 use std::marker::PhantomData;
@@ -8,55 +8,198 @@ use std::ptr::NonNull;
 
 use serde_json::{Value, json};
 
+use super::grammar::{GrammarTrigger, ToolGrammar};
 use super::model::Model;
-use super::shim;
+use super::{Token, shim};
 use crate::error::{Error, Result};
 
 /// The parsed templates of a model.
 #[derive(Debug)]
 pub struct Templates<'model> {
     raw: NonNull<shim::RawTemplates>,
+    abilities: TemplateAbilities,
     model: PhantomData<&'model Model>,
 }
 
+/// What a template can write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TemplateAbilities {
+    /// Descriptions of tools.
+    pub tools: bool,
+    /// An assistant's calls of tools.
+    pub tool_calls: bool,
+    /// System messages of their own; elsewhere they are put in front of the first user message.
+    pub system_role: bool,
+}
+
+/// What to render.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RenderRequest {
+    /// Messages in the form of `OpenAI`'s chat completions.
+    pub messages: Vec<Value>,
+    /// Tools in the same form.
+    pub tools: Vec<Value>,
+    /// `auto`, `none` or `required`.
+    pub tool_choice: &'static str,
+    /// Whether several tools may be called at once.
+    pub parallel_tool_calls: bool,
+    /// Whether the model is to think, where the template asks.
+    pub enable_thinking: bool,
+    /// Further variables of the template: their names and their values as JSON texts.
+    pub variables: Vec<(String, String)>,
+    /// Go on with the last message instead of answering it.
+    pub is_continued: bool,
+}
+
 /// A conversation as the model's template writes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RenderedChat {
     /// The text to evaluate, without the BOS token that the vocabulary adds by itself.
     pub prompt: String,
+    /// The end of `prompt` that belongs to the answer: its opening, and what is continued.
+    pub generation_prompt: String,
     /// Texts at which the template's format wants generation to end, besides end-of-generation tokens.
     pub stops: Vec<String>,
+    /// Texts of special tokens that the format's parser needs to see.
+    pub preserved: Vec<String>,
+    /// Between which texts the model thinks.
+    pub thinking: Option<ThinkingTags>,
+    /// What tool calls look like; without tools none.
+    pub tool_grammar: Option<ToolGrammar>,
+    /// How to take an answer apart.
+    pub syntax: AnswerSyntax,
 }
 
+/// The texts around a thought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ThinkingTags {
+    /// Before it.
+    pub start: String,
+    /// After it: any of these, the first is the usual one.
+    pub ends: Vec<String>,
+}
+
+/// How a template's answers are to be read; made by llama.cpp for [`AnswerParser`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AnswerSyntax {
+    format: i64,
+    parser: String,
+    generation_prompt: String,
+    is_plain: bool,
+}
+
+impl AnswerSyntax {
+    /// Of answers that are nothing but text.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self {
+            is_plain: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether an answer is nothing but its text: there is nothing to take apart.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+}
+
+/// An answer, or the beginning of one, taken apart.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ParsedAnswer {
+    /// What is meant for the reader.
+    pub content: String,
+    /// What the model thought.
+    pub reasoning: String,
+    /// Name, arguments (JSON text, in a partial answer its beginning) and id of each call; ids may be empty.
+    pub tool_calls: Vec<(String, String, String)>,
+}
+
+/// Takes answers apart.
+#[derive(Debug)]
+pub struct AnswerParser(NonNull<shim::RawParser>);
+
+// SAFETY: the C++ object is plain data without references to anything outside, and is only ever used through `&self`/`drop` by one owner.
+unsafe impl Send for AnswerParser {}
+
 impl<'model> Templates<'model> {
-    /// Parses the templates of `model`; a model without one gets the ChatML form.
+    /// Parses the templates of `model`, or `source` in place of them; a model without any gets the ChatML form.
     ///
     /// # Errors
     /// [`Error::TemplateFailed`] when the template is no valid Jinja.
-    pub fn new(model: &'model Model) -> Result<Self> {
-        // SAFETY: the model lives during the call, and a null source means the model's own templates.
-        let raw = shim::call(|error| unsafe { shim::lw_templates_new(model.raw(), std::ptr::null(), error) }).map_err(failed)?;
+    pub fn new(model: &'model Model, source: Option<&str>) -> Result<Self> {
+        check_size(model.template_source().as_deref().unwrap_or_default())?;
+        let source = source.map(source_text).transpose()?;
+        let source = source.as_ref().map_or(std::ptr::null(), |source| source.as_ptr());
+        // SAFETY: the model and the zero-terminated source live during the call; a null source means the model's own templates.
+        let raw = shim::call(|error| unsafe { shim::lw_templates_new(model.raw(), source, error) }).map_err(failed)?;
         let raw = NonNull::new(raw).ok_or_else(|| failed("no template"))?;
-        Ok(Self { raw, model: PhantomData })
+        let mut templates = Self {
+            raw,
+            abilities: TemplateAbilities {
+                tools: false,
+                tool_calls: false,
+                system_role: false,
+            },
+            model: PhantomData,
+        };
+        templates.abilities = templates.read_abilities()?;
+        Ok(templates)
     }
 
-    /// Renders `messages` (pairs of role and content), ready for the model to answer; with `is_continued` ready for it to go on with the
-    /// last message instead.
+    /// Looks at a template without a model.
+    ///
+    /// # Errors
+    /// [`Error::TemplateFailed`] when it is no valid Jinja.
+    pub fn check_source(source: &str) -> Result<()> {
+        let source = source_text(source)?;
+        // SAFETY: the source is zero-terminated; without a model llama.cpp only parses it.
+        let raw = shim::call(|error| unsafe { shim::lw_templates_new(std::ptr::null(), source.as_ptr(), error) }).map_err(failed)?;
+        // SAFETY: just made, and used by nobody.
+        unsafe { shim::lw_templates_free(raw) };
+        Ok(())
+    }
+
+    /// What the template can write.
+    #[must_use]
+    pub fn abilities(&self) -> TemplateAbilities {
+        self.abilities
+    }
+
+    fn read_abilities(&self) -> Result<TemplateAbilities> {
+        // SAFETY: the templates are live until `drop`.
+        let answer = shim::call(|error| unsafe { shim::lw_templates_abilities(self.raw.as_ptr(), error) });
+        let answer: Value = json_of(answer.map_err(failed)?)?;
+        let has = |name: &str| answer[name].as_bool().unwrap_or(false);
+        Ok(TemplateAbilities {
+            tools: has("supports_tools"),
+            tool_calls: has("supports_tool_calls"),
+            system_role: has("supports_system_role"),
+        })
+    }
+
+    /// Renders a conversation.
     ///
     /// # Errors
     /// [`Error::TemplateFailed`] when the template refuses the messages, for instance their order.
-    pub fn render(&self, messages: &[(&str, &str)], is_continued: bool) -> Result<RenderedChat> {
-        let messages: Vec<Value> = messages
-            .iter()
-            .map(|(role, content)| json!({ "role": role, "content": content }))
-            .collect();
-        let request = json!({ "messages": messages, "continue_final_message": is_continued }).to_string();
+    pub fn render(&self, request: &RenderRequest) -> Result<RenderedChat> {
+        let variables: serde_json::Map<String, Value> =
+            request.variables.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let request = json!({
+            "messages": request.messages,
+            "tools": request.tools,
+            "tool_choice": request.tool_choice,
+            "parallel_tool_calls": request.parallel_tool_calls,
+            "enable_thinking": request.enable_thinking,
+            "variables": variables,
+            "is_continued": request.is_continued,
+        });
         // OK because JSON escapes zero bytes, but an error is better than a panic if it ever did not.
-        let request = CString::new(request).map_err(failed)?;
+        let request = CString::new(request.to_string()).map_err(failed)?;
         // SAFETY: the templates are live until `drop`, and `request` is zero-terminated.
         let answer = shim::call(|error| unsafe { shim::lw_templates_render(self.raw.as_ptr(), request.as_ptr(), error) });
-        let answer = answer.map_err(failed)?;
-        parse(&shim::take_text(answer).ok_or_else(|| failed("out of memory"))?)
+        rendered(&json_of(answer.map_err(failed)?)?)
     }
 }
 
@@ -65,6 +208,72 @@ impl Drop for Templates<'_> {
         // SAFETY: created by `lw_templates_new` and freed once.
         unsafe { shim::lw_templates_free(self.raw.as_ptr()) };
     }
+}
+
+impl AnswerParser {
+    /// A parser for answers in `syntax`.
+    ///
+    /// # Errors
+    /// [`Error::TemplateFailed`] when llama.cpp does not understand its own description.
+    pub fn new(syntax: &AnswerSyntax) -> Result<Self> {
+        let description = json!({
+            "format": syntax.format,
+            "parser": syntax.parser,
+            "generation_prompt": syntax.generation_prompt,
+        });
+        let description = CString::new(description.to_string()).map_err(failed)?;
+        // SAFETY: `description` is zero-terminated and only read during the call.
+        let raw = shim::call(|error| unsafe { shim::lw_parser_new(description.as_ptr(), error) }).map_err(failed)?;
+        NonNull::new(raw).map(Self).ok_or_else(|| failed("no parser"))
+    }
+
+    /// Takes `text` apart; `is_partial` when more of it is to come. `None` when it is not in the format.
+    #[must_use]
+    pub fn parse(&self, text: &str, is_partial: bool) -> Option<ParsedAnswer> {
+        let (start, length) = (text.as_ptr().cast(), text.len());
+        // SAFETY: the parser is live until `drop`, and `text` has `length` bytes.
+        let answer = shim::call(|error| unsafe { shim::lw_parser_parse(self.0.as_ptr(), start, length, is_partial, error) }).ok()?;
+        let answer = json_of(answer).ok()?;
+        Some(ParsedAnswer {
+            content: text_of(&answer["content"]),
+            reasoning: text_of(&answer["reasoning"]),
+            tool_calls: list_of(&answer["tool_calls"])
+                .map(|call| (text_of(&call["name"]), text_of(&call["arguments"]), text_of(&call["id"])))
+                .collect(),
+        })
+    }
+}
+
+impl Drop for AnswerParser {
+    fn drop(&mut self) {
+        // SAFETY: created by `lw_parser_new` and freed once.
+        unsafe { shim::lw_parser_free(self.0.as_ptr()) };
+    }
+}
+
+/// A template that llama.cpp may be given. It takes an empty one for none, and ends the process when there is no other; what is nested too
+/// deep uses up its stack.
+fn source_text(source: &str) -> Result<CString> {
+    if source.is_empty() {
+        return Err(failed("it is empty"));
+    }
+    check_size(source)?;
+    CString::new(source).map_err(failed)
+}
+
+fn check_size(source: &str) -> Result<()> {
+    const LARGEST: usize = 256 << 10;
+    const DEEPEST: i64 = 10_000;
+    let nesting = source.bytes().scan(0_i64, |depth, byte| {
+        *depth += i64::from(b"([{".contains(&byte)) - i64::from(b")]}".contains(&byte));
+        Some(*depth)
+    });
+    if source.len() > LARGEST || nesting.max().unwrap_or(0) > DEEPEST {
+        return Err(failed(format!(
+            "it is larger than {LARGEST} bytes, or nested deeper than {DEEPEST} levels"
+        )));
+    }
+    Ok(())
 }
 
 fn failed(reason: impl ToString) -> Error {
@@ -76,12 +285,62 @@ fn failed(reason: impl ToString) -> Error {
     }
 }
 
-fn parse(answer: &str) -> Result<RenderedChat> {
-    let answer: Value = serde_json::from_str(answer).map_err(failed)?;
+fn json_of(text: *mut std::ffi::c_char) -> Result<Value> {
+    let text = shim::take_text(text).ok_or_else(|| failed("out of memory"))?;
+    serde_json::from_str(&text).map_err(failed)
+}
+
+fn rendered(answer: &Value) -> Result<RenderedChat> {
     let prompt = answer["prompt"].as_str().ok_or_else(|| failed("no prompt"))?.to_owned();
-    let stops = answer["additional_stops"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let generation_prompt = text_of(&answer["generation_prompt"]);
     Ok(RenderedChat {
         prompt,
-        stops: stops.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect(),
+        stops: list_of(&answer["additional_stops"]).map(text_of).collect(),
+        preserved: list_of(&answer["preserved_tokens"]).map(text_of).collect(),
+        thinking: thinking(answer),
+        tool_grammar: tool_grammar(answer, &generation_prompt),
+        syntax: AnswerSyntax {
+            format: answer["format"].as_i64().unwrap_or(0),
+            parser: text_of(&answer["parser"]),
+            generation_prompt: generation_prompt.clone(),
+            is_plain: answer["is_plain"].as_bool().unwrap_or(true),
+        },
+        generation_prompt,
     })
+}
+
+fn thinking(answer: &Value) -> Option<ThinkingTags> {
+    let start = text_of(&answer["thinking_start"]);
+    let ends: Vec<String> = list_of(&answer["thinking_ends"])
+        .map(text_of)
+        .filter(|end| !end.is_empty())
+        .collect();
+    (!start.is_empty() && !ends.is_empty()).then_some(ThinkingTags { start, ends })
+}
+
+fn tool_grammar(answer: &Value, generation_prompt: &str) -> Option<ToolGrammar> {
+    let grammar = text_of(&answer["grammar"]);
+    let triggers = list_of(&answer["grammar_triggers"]).filter_map(|trigger| {
+        let value = text_of(&trigger["value"]);
+        match trigger["type"].as_str()? {
+            "word" => Some(GrammarTrigger::Word(value)),
+            "pattern" => Some(GrammarTrigger::Pattern(value)),
+            "pattern_full" => Some(GrammarTrigger::PatternFull(value)),
+            _ => Some(GrammarTrigger::Token(Token::new(i32::try_from(trigger["token"].as_i64()?).ok()?))),
+        }
+    });
+    (!grammar.is_empty()).then(|| ToolGrammar {
+        grammar,
+        is_lazy: answer["grammar_lazy"].as_bool().unwrap_or(false),
+        triggers: triggers.collect(),
+        prefill: generation_prompt.to_owned(),
+    })
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn list_of(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
 }

@@ -1,26 +1,88 @@
 //! One generation, from its request to its result. Knows its own text, counts and times, not the memory it runs in.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::reply::Reply;
-use crate::chat::Prompt;
-use crate::error::Result;
+use crate::chat::{AnswerFormat, AnswerPart, AnswerReader, ChatOptions, Message, Prompt, Role, ThoughtWatch, ToolCall};
+use crate::error::{Error, Result};
 use crate::llama::{AbortFlag, Model, Token};
-use crate::sampling::{Sampler, SamplingOptions};
+use crate::sampling::{Constraint, Sampler, SamplingOptions, top_logprobs};
 use crate::session::{Input, Turn};
 use crate::text::TextStream;
 
 /// How to generate.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches of the caller's")]
 pub struct GenerationOptions {
     /// The most tokens to generate; `None` = until the model ends or the context is full.
     pub max_tokens: Option<u32>,
     /// How tokens are chosen.
     pub sampling: SamplingOptions,
+    /// What the answer must look like.
+    pub constraint: Option<Constraint>,
     /// Texts that end the answer and are not part of it.
     pub stop_strings: Vec<String>,
     /// Instructions for a conversation that has none yet.
     pub system_prompt: Option<String>,
+    /// The beginning of the answer.
+    pub response_prefix: Option<String>,
+    /// Tools, thinking and variables for the template.
+    pub chat: ChatOptions,
+    /// The most tools called in one answer; `None` = any number.
+    pub max_tool_calls: Option<usize>,
+    /// The most tokens of a thought; `None` = any number.
+    pub thought_tokens: Option<u32>,
+    /// Drop white space at the end of the answer.
+    pub trims_end: bool,
+    /// Tell the logarithms of the probabilities of each token and of so many of the likeliest.
+    pub logprobs: Option<usize>,
+    /// Hand out tokens as they are chosen.
+    pub streams_tokens: bool,
+    /// An aborted answer is kept, as far as it came.
+    pub keeps_aborted: bool,
+    /// What happens to a conversation that is too long.
+    pub overflow: Overflow,
+    /// 1…5; more important generations are evaluated first.
+    pub priority: u8,
+    /// Only evaluate the prompt, so that an answer to it can begin sooner. The conversation stays as it is.
+    pub is_preload: bool,
+}
+
+impl Default for GenerationOptions {
+    fn default() -> Self {
+        Self {
+            max_tokens: None,
+            sampling: SamplingOptions::default(),
+            constraint: None,
+            stop_strings: Vec::new(),
+            system_prompt: None,
+            response_prefix: None,
+            chat: ChatOptions::default(),
+            max_tool_calls: None,
+            thought_tokens: None,
+            trims_end: false,
+            logprobs: None,
+            streams_tokens: false,
+            keeps_aborted: false,
+            overflow: Overflow::default(),
+            priority: HIGHEST_PRIORITY,
+            is_preload: false,
+        }
+    }
+}
+
+/// The default, as in node-llama-cpp.
+pub const HIGHEST_PRIORITY: u8 = 5;
+
+/// What happens to a conversation that is too long for the context.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// The model is not shown the oldest turns any more.
+    #[default]
+    DropOldest,
+    /// The generation fails, or ends where the context is full.
+    Error,
 }
 
 /// A wish for an answer.
@@ -39,12 +101,22 @@ pub struct GenerationRequest {
 }
 
 /// A finished answer.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct GenerationResult {
     /// The whole text: all pieces concatenated.
     pub text: String,
+    /// What the model thought before, and nothing of it is in `text`.
+    pub reasoning: String,
+    /// The tools it wants called.
+    pub tool_calls: Vec<ToolCall>,
+    /// For each token, if that was asked for.
+    pub logprobs: Vec<TokenLogprobs>,
     /// Why it ended.
     pub stop_reason: StopReason,
+    /// The stop string that ended it, if one did.
+    pub stop_string: Option<String>,
+    /// Whether the text satisfies the grammar or schema that was given.
+    pub is_complete: bool,
     /// What was counted.
     pub usage: Usage,
     /// How long it took.
@@ -56,19 +128,40 @@ impl GenerationResult {
     #[must_use]
     pub fn aborted() -> Self {
         Self {
-            text: String::new(),
             stop_reason: StopReason::Abort,
-            usage: Usage::default(),
-            timings: Timings::default(),
+            ..Self::default()
         }
     }
 }
 
+/// How likely a token was.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TokenLogprobs {
+    /// The token that was chosen.
+    pub token: LikelyToken,
+    /// The likeliest, in falling order.
+    pub top: Vec<LikelyToken>,
+}
+
+/// A token and the natural logarithm of its probability, by the model alone, before any option.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LikelyToken {
+    /// Its number.
+    pub id: i32,
+    /// Its text; parts of characters read U+FFFD.
+    pub text: String,
+    /// The logarithm.
+    pub logprob: f32,
+}
+
 /// Why a generation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StopReason {
     /// The model ended its answer.
+    #[default]
     EogToken,
+    /// It wants tools called.
+    ToolCalls,
     /// The limit of tokens was reached.
     MaxTokens,
     /// One of the caller's stop strings appeared.
@@ -86,8 +179,12 @@ pub struct Usage {
     pub prompt_tokens: usize,
     /// How many of them were still in memory and not evaluated again.
     pub cached_tokens: usize,
-    /// Tokens generated, the one that ended the answer included.
+    /// Tokens generated, thoughts and the one that ended the answer included.
     pub completion_tokens: usize,
+    /// How many of those were thoughts.
+    pub reasoning_tokens: usize,
+    /// Messages that did not fit and were not shown to the model.
+    pub dropped_messages: usize,
 }
 
 /// Times of a generation.
@@ -109,70 +206,215 @@ pub(super) struct Generation {
     reply: Reply<GenerationResult>,
     pub(super) abort: AbortFlag,
     pub(super) turn: Turn,
+    pub(super) options: GenerationOptions,
+    /// What to evaluate before the next token is chosen: the rendered conversation and, after a restart, the answer so far.
     pub(super) prompt: Vec<Token>,
-    max_tokens: Option<u32>,
+    /// How much of it is the conversation.
+    n_rendered: usize,
+    /// Every token of the answer so far.
+    answer: Vec<Token>,
+    format: AnswerFormat,
     n_custom_stops: usize,
     sampler: Sampler,
     stream: TextStream,
-    text: String,
-    usage: Usage,
+    reader: AnswerReader,
+    thought: ThoughtWatch,
+    /// Tokens that come next, whatever the model would choose.
+    forced: VecDeque<Token>,
+    /// White space that is only handed out when something follows it.
+    held_space: String,
+    result: GenerationResult,
     accepted_at: Instant,
     started_at: Instant,
     first_token_at: Option<Instant>,
-    /// Sampled, not yet evaluated.
+    /// Chosen, not yet evaluated.
     pub(super) next: Option<Token>,
 }
 
+/// When a generation was asked for, and when its turn came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    pub(super) accepted_at: Instant,
+    pub(super) started_at: Instant,
+}
+
 impl Generation {
-    /// A generation that answers `turn`; the request's input has gone into it. `cached_tokens` of its prompt are in memory. `times`: when it
-    /// was asked for, and when its turn came.
+    /// A generation that answers `turn`; the request's input has gone into it. An error gives the reply back.
     pub(super) fn new(
         turn: Turn,
         prompt: Prompt,
-        cached_tokens: usize,
         options: GenerationOptions,
         reply: Reply<GenerationResult>,
         abort: AbortFlag,
-        times: (Instant, Instant),
-    ) -> Self {
-        let n_custom_stops = options.stop_strings.len();
-        let stops = options.stop_strings.into_iter().chain(prompt.stops).collect();
-        Self {
+        times: Times,
+        model: &Model,
+    ) -> std::result::Result<Self, (Reply<GenerationResult>, Error)> {
+        let format = prompt.answer;
+        let tool_calls = format.tool_grammar.clone().map(Constraint::ToolCalls);
+        let constraint = options.constraint.clone().or(tool_calls);
+        let made =
+            Sampler::new(&options.sampling, constraint.as_ref(), model).and_then(|sampler| Ok((sampler, AnswerReader::new(&format)?)));
+        let (sampler, reader) = match made {
+            Ok(made) => made,
+            Err(error) => return Err((reply, error)),
+        };
+        let stops = options.stop_strings.iter().chain(&format.stops).cloned().collect();
+        let mut generation = Self {
             reply,
             abort,
             turn,
-            usage: Usage {
-                prompt_tokens: prompt.tokens.len(),
-                cached_tokens,
-                completion_tokens: 0,
-            },
+            n_rendered: prompt.tokens.len(),
             prompt: prompt.tokens,
-            max_tokens: options.max_tokens,
-            n_custom_stops,
-            sampler: Sampler::new(&options.sampling),
+            answer: Vec::new(),
+            n_custom_stops: options.stop_strings.len(),
+            sampler,
             stream: TextStream::new(stops),
-            text: String::new(),
-            accepted_at: times.0,
-            started_at: times.1,
+            reader,
+            thought: ThoughtWatch::new(format.thinking.clone(), &format.opening),
+            forced: VecDeque::new(),
+            held_space: String::new(),
+            result: GenerationResult::default(),
+            accepted_at: times.accepted_at,
+            started_at: times.started_at,
             first_token_at: None,
             next: None,
+            format,
+            options,
+        };
+        generation.result.usage.prompt_tokens = generation.prompt.len();
+        generation.show_prefix();
+        Ok(generation)
+    }
+
+    /// The caller's beginning of the answer is part of what is handed out.
+    fn show_prefix(&mut self) {
+        if let Some(prefix) = self.options.response_prefix.clone().filter(|_| !self.options.is_preload) {
+            self.show(AnswerPart::Text(prefix));
         }
+    }
+
+    /// Takes notice of how much of the prompt was in memory.
+    pub(super) fn set_cached(&mut self, cached_tokens: usize) {
+        self.result.usage.cached_tokens = cached_tokens;
+    }
+
+    /// Takes notice of how many messages the model is not shown.
+    pub(super) fn set_dropped(&mut self, dropped_messages: usize) {
+        self.result.usage.dropped_messages = dropped_messages;
+    }
+
+    /// The tokens of the answer so far, evaluated or not.
+    pub(super) fn answer_length(&self) -> usize {
+        self.answer.len()
+    }
+
+    /// Goes on behind `prompt`, or the present one, and the answer so far, all of which is to be evaluated again.
+    pub(super) fn restart(&mut self, prompt: Option<Vec<Token>>) {
+        if let Some(prompt) = prompt {
+            self.prompt = prompt;
+            self.n_rendered = self.prompt.len();
+        }
+        self.prompt.truncate(self.n_rendered);
+        self.prompt.extend(&self.answer);
+        self.next = None;
     }
 
     /// Chooses a token from `logits` and streams its text. Returns why the generation is over, if it is.
     pub(super) fn advance(&mut self, logits: &[f32], model: &Model, piece: &mut Vec<u8>) -> Result<Option<StopReason>> {
-        let token = self.sampler.sample(logits)?;
+        let token = self.choose(logits, model)?;
         self.first_token_at.get_or_insert_with(Instant::now);
-        self.usage.completion_tokens += 1;
+        self.result.usage.completion_tokens += 1;
+        self.note_logprobs(token, logits, model);
         if model.is_end_of_generation(token) {
             return Ok(Some(StopReason::EogToken));
         }
+        self.sampler.accept(token)?;
+        self.answer.push(token);
+        if self.options.streams_tokens {
+            self.reply.tokens(vec![token.0]);
+        }
         piece.clear();
-        model.append_piece(token, piece);
-        let shown = self.stream.push(piece);
-        self.show(shown);
+        model.append_piece(token, self.format.preserved.contains(&token), piece);
+        let text = self.stream.push(piece);
+        self.take(&text);
+        self.limit_thought(model)?;
         self.next = Some(token);
         Ok(self.stop_reason())
+    }
+
+    fn choose(&mut self, logits: &[f32], model: &Model) -> Result<Token> {
+        self.sampler.set_constrained(self.is_constrained());
+        if let Some(opening) = self.format.call_opening.take_if(|_| !self.thought.is_open()) {
+            self.forced = model.tokenize_further(&opening, true)?.into();
+        }
+        if let Some(token) = self.forced.pop_front() {
+            return Ok(token);
+        }
+        match self.begin_thought(logits, model)? {
+            Some(token) => Ok(token),
+            None => self.sampler.sample(logits),
+        }
+    }
+
+    /// What the caller wants of the answer is not about thoughts; the form of tool calls that must come is about all of it.
+    fn is_constrained(&self) -> bool {
+        let is_about_all = self.options.constraint.is_none() && self.format.tool_grammar.as_ref().is_some_and(|grammar| !grammar.is_lazy);
+        is_about_all || !self.thought.is_open()
+    }
+
+    /// The first token of an answer with a constraint, if the model wants to think before it. The rest of the opening tag then follows.
+    fn begin_thought(&mut self, logits: &[f32], model: &Model) -> Result<Option<Token>> {
+        if self.options.constraint.is_none() || !self.answer.is_empty() || !self.options.chat.enable_thinking {
+            return Ok(None);
+        }
+        let Some(start) = self.thought.start_tag().map(ToOwned::to_owned) else {
+            return Ok(None);
+        };
+        self.sampler.set_constrained(false);
+        let token = self.sampler.sample(logits)?;
+        let Some(rest) = start.strip_prefix(&model.text_of(token)).filter(|rest| rest.len() < start.len()) else {
+            self.sampler.set_constrained(true);
+            return Ok(None);
+        };
+        self.forced = model.tokenize_further(rest, true)?.into();
+        Ok(Some(token))
+    }
+
+    fn note_logprobs(&mut self, token: Token, logits: &[f32], model: &Model) {
+        let Some(n_top) = self.options.logprobs else { return };
+        let likely = |(token, logprob): (Token, f32)| LikelyToken {
+            id: token.0,
+            text: model.text_of(token),
+            logprob,
+        };
+        let found = top_logprobs(logits, token, n_top);
+        self.result.logprobs.push(TokenLogprobs {
+            token: likely((token, found.logprob_of_chosen)),
+            top: found.top.into_iter().map(likely).collect(),
+        });
+    }
+
+    fn take(&mut self, text: &str) {
+        self.thought.push(text);
+        for part in self.reader.push(text) {
+            self.show(part);
+        }
+    }
+
+    /// Ends a thought that has become too long.
+    fn limit_thought(&mut self, model: &Model) -> Result<()> {
+        if !self.thought.is_open() || !self.forced.is_empty() {
+            return Ok(());
+        }
+        self.result.usage.reasoning_tokens += 1;
+        let is_over = |limit: u32| self.result.usage.reasoning_tokens >= limit as usize;
+        if !self.options.thought_tokens.is_some_and(is_over) || self.stream.is_inside_character() {
+            return Ok(());
+        }
+        if let Some(ending) = self.thought.ending() {
+            self.forced = model.tokenize_further(&ending, true)?.into();
+        }
+        Ok(())
     }
 
     fn stop_reason(&self) -> Option<StopReason> {
@@ -182,36 +424,92 @@ impl Generation {
             Some(_) => return Some(StopReason::EogToken),
             None => {}
         }
-        let is_at_limit = self.max_tokens.is_some_and(|limit| self.usage.completion_tokens >= limit as usize);
+        let n_calls = self.reader.calls().len();
+        if self.options.max_tool_calls.is_some_and(|limit| n_calls >= limit) {
+            return Some(StopReason::ToolCalls);
+        }
+        let is_at_limit = self
+            .options
+            .max_tokens
+            .is_some_and(|limit| self.result.usage.completion_tokens >= limit as usize);
         is_at_limit.then_some(StopReason::MaxTokens)
     }
 
-    fn show(&mut self, text: String) {
+    fn show(&mut self, part: AnswerPart) {
+        match part {
+            AnswerPart::Text(text) => self.show_text(text),
+            AnswerPart::Reasoning(text) => {
+                self.result.reasoning.push_str(&text);
+                self.reply.reasoning(text);
+            }
+            AnswerPart::ToolCall(part) if self.options.max_tool_calls.is_some_and(|limit| part.index >= limit) => {}
+            AnswerPart::ToolCall(part) => self.reply.tool_call(part),
+        }
+    }
+
+    fn show_text(&mut self, text: String) {
+        let text = if self.options.trims_end { self.hold_space(&text) } else { text };
         if !text.is_empty() {
-            self.text.push_str(&text);
+            self.result.text.push_str(&text);
             self.reply.text(text);
         }
     }
 
+    /// What may be handed out of `text` when white space at the end of the answer may not.
+    fn hold_space(&mut self, text: &str) -> String {
+        let mut held = std::mem::take(&mut self.held_space);
+        held.push_str(text);
+        let end = held.trim_end().len();
+        self.held_space = held.split_off(end);
+        held
+    }
+
     /// Ends it well. Returns the turn and the answer, for the conversation to keep.
-    pub(super) fn finish(mut self, stop_reason: StopReason) -> (Turn, String) {
+    pub(super) fn finish(mut self, stop_reason: StopReason) -> (Turn, Message) {
         if self.stream.matched().is_none() && stop_reason != StopReason::Abort {
             let rest = self.stream.finish();
-            self.show(rest);
+            self.take(&rest);
         }
-        let timings = self.timings();
-        let result = GenerationResult {
-            text: self.text.clone(),
-            stop_reason,
-            usage: self.usage,
-            timings,
+        for part in self.reader.finish(stop_reason == StopReason::EogToken) {
+            self.show(part);
+        }
+        self.result.timings = self.timings();
+        self.result.is_complete = stop_reason == StopReason::EogToken && self.sampler.is_complete();
+        let mut calls = self.reader.calls().to_vec();
+        calls.truncate(self.options.max_tool_calls.unwrap_or(usize::MAX));
+        let is_ended = stop_reason == StopReason::EogToken;
+        self.result.stop_reason = if is_ended && !calls.is_empty() {
+            StopReason::ToolCalls
+        } else {
+            stop_reason
         };
-        self.reply.end(Ok(result));
-        (self.turn, self.text)
+        self.result.stop_string = self
+            .stream
+            .matched()
+            .and_then(|index| self.options.stop_strings.get(index).cloned());
+        self.result.tool_calls = calls;
+        let answer = self.message();
+        self.reply.end(Ok(self.result));
+        (self.turn, answer)
+    }
+
+    /// The answer as a message. The caller's beginning of it is in the conversation already.
+    fn message(&self) -> Message {
+        let prefix = self.options.response_prefix.as_deref().unwrap_or_default();
+        Message {
+            reasoning: self.result.reasoning.clone(),
+            tool_calls: self.result.tool_calls.clone(),
+            ..Message::new(Role::Assistant, self.result.text.strip_prefix(prefix).unwrap_or(&self.result.text))
+        }
+    }
+
+    /// Whether an abort keeps what there is.
+    pub(super) fn keeps_aborted(&self) -> bool {
+        self.options.keeps_aborted && self.result.usage.completion_tokens > 0
     }
 
     /// Ends it with an error.
-    pub(super) fn fail(self, error: crate::error::Error) {
+    pub(super) fn fail(self, error: Error) {
         self.reply.end(Err(error));
     }
 
@@ -224,7 +522,7 @@ impl Generation {
         };
         let generation = first_token_at.elapsed();
         let seconds = generation.as_secs_f64();
-        let later_tokens = u32::try_from(self.usage.completion_tokens.saturating_sub(1)).unwrap_or(u32::MAX);
+        let later_tokens = u32::try_from(self.result.usage.completion_tokens.saturating_sub(1)).unwrap_or(u32::MAX);
         Timings {
             prompt: first_token_at - self.started_at,
             first_token: first_token_at - self.accepted_at,

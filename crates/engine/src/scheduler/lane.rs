@@ -1,38 +1,58 @@
-//! One session's place in the batch: its conversation, its sequence in memory, the generation it runs and those that wait.
+//! One session: its conversation, the generation it runs and the jobs that wait.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::generation::{Generation, GenerationRequest, GenerationResult, StopReason};
+use super::fit::{Fitted, fit, fit_answer};
+use super::generation::{Generation, GenerationRequest, GenerationResult, StopReason, Times};
+use super::job::{Job, SessionId};
 use super::plan::Demand;
 use super::reply::Reply;
-use crate::chat::ChatFormat;
-use crate::error::Error;
-use crate::llama::{Batch, Context, Model, Token};
-use crate::session::{Conversation, prefix};
+use super::slot::Slot;
+use crate::chat::{ChatFormat, Message, Role};
+use crate::error::{Error, Result};
+use crate::llama::{Batch, Model, Token};
+use crate::session::{Conversation, Input, Opening};
 
-/// A session and its sequence.
+/// A session and what it does.
 #[derive(Debug)]
 pub(super) struct Lane {
-    sequence: i32,
-    /// The tokens in the sequence's memory.
-    held: Vec<Token>,
+    pub(super) id: SessionId,
     conversation: Conversation,
+    jobs: VecDeque<Job>,
     /// The one whose turn has just come, while its prompt is made.
     starting: Option<Reply<GenerationResult>>,
-    pub(super) running: Option<Generation>,
-    waiting: VecDeque<GenerationRequest>,
+    /// The next one to get a slot, with its prompt.
+    ready: Option<Generation>,
+    pub(super) running: Option<Running>,
+    /// The slot of the last generation.
+    pub(super) last_slot: Option<usize>,
+    pub(super) is_disposed: bool,
+}
+
+/// A generation in a slot.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) generation: Generation,
+    pub(super) slot: usize,
+    pub(super) since: Instant,
+    /// Waits for others to end, because there is no memory for all.
+    pub(super) is_parked: bool,
+    /// Tokens in the batch under way.
+    n_filled: usize,
 }
 
 impl Lane {
-    pub(super) fn new(sequence: i32, conversation: Conversation) -> Self {
+    pub(super) fn new(id: SessionId, conversation: Conversation) -> Self {
         Self {
-            sequence,
-            held: Vec::new(),
+            id,
             conversation,
+            jobs: VecDeque::new(),
             starting: None,
+            ready: None,
             running: None,
-            waiting: VecDeque::new(),
+            last_slot: None,
+            is_disposed: false,
         }
     }
 
@@ -40,23 +60,64 @@ impl Lane {
         self.conversation
     }
 
-    pub(super) fn submit(&mut self, request: GenerationRequest) {
-        self.waiting.push_back(request);
+    pub(super) fn submit(&mut self, job: Job) {
+        self.jobs.push_back(job);
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.running.is_none() && self.waiting.is_empty()
+        self.running.is_none() && self.ready.is_none() && self.jobs.is_empty()
     }
 
-    /// Starts waiting requests until one runs.
-    pub(super) fn start_next(&mut self, model: &Model, format: &ChatFormat<'_>, context: &mut Context<'_>) {
-        while self.running.is_none() {
-            let Some(request) = self.waiting.pop_front() else { return };
-            self.start(request, model, format, context);
+    /// The prompt of a generation that waits for a slot.
+    pub(super) fn waiting_prompt(&self) -> Option<&[Token]> {
+        self.ready.as_ref().map(|generation| &*generation.prompt)
+    }
+
+    /// Does waiting jobs until a generation is ready or runs.
+    pub(super) fn work(&mut self, model: &Model, format: &ChatFormat<'_>, context_size: usize) {
+        while self.running.is_none() && self.ready.is_none() {
+            let Some(job) = self.jobs.pop_front() else { return };
+            self.perform(job, model, format, context_size);
         }
     }
 
-    fn start(&mut self, request: GenerationRequest, model: &Model, format: &ChatFormat<'_>, context: &mut Context<'_>) {
+    fn perform(&mut self, job: Job, model: &Model, format: &ChatFormat<'_>, context_size: usize) {
+        if self.is_disposed {
+            return job.refuse(Error::SessionDisposed);
+        }
+        match job {
+            Job::Generate(request) => self.start(*request, model, format, context_size),
+            Job::History(reply) => reply.end(Ok(self.conversation.messages().to_vec())),
+            Job::SetHistory(messages, reply) => {
+                self.conversation.replace(messages);
+                reply.end(Ok(()));
+            }
+            Job::Reset(reply) => {
+                self.conversation.reset();
+                reply.end(Ok(()));
+            }
+            Job::AbandonToolCalls(reply) => {
+                self.conversation.abandon_tool_calls();
+                reply.end(Ok(()));
+            }
+            Job::CountTokens { prompt, options, reply } => reply.end(self.count(prompt, &options, format)),
+            Job::Dispose(reply) => {
+                self.is_disposed = true;
+                reply.end(Ok(()));
+            }
+        }
+    }
+
+    fn count(&self, prompt: Option<String>, options: &crate::chat::ChatOptions, format: &ChatFormat<'_>) -> Result<usize> {
+        let next = prompt.map(|prompt| Message::new(Role::User, prompt));
+        let messages: Vec<Message> = self.conversation.messages().iter().cloned().chain(next).collect();
+        if messages.is_empty() {
+            return Ok(0);
+        }
+        format.prompt(&messages, options, usize::MAX).map(|prompt| prompt.tokens.len())
+    }
+
+    fn start(&mut self, request: GenerationRequest, model: &Model, format: &ChatFormat<'_>, context_size: usize) {
         let GenerationRequest {
             input,
             options,
@@ -66,114 +127,168 @@ impl Lane {
         } = request;
         let started_at = Instant::now();
         self.starting.insert(reply).started();
-        let turn = self.conversation.begin(input, options.system_prompt.as_deref());
-        let prompt = format.prompt(turn.messages(), context.context_size());
+        let opening = Opening {
+            system_prompt: options.system_prompt.as_deref(),
+            response_prefix: options.response_prefix.as_deref(),
+        };
+        let asked = self.check_input(&input);
+        let mut turn = self.conversation.begin(input, opening);
+        let fitted = asked.and_then(|()| fit(format, &turn, &options, context_size));
         let Some(reply) = self.starting.take() else { return };
-        match prompt {
-            Ok(prompt) => {
-                let cached_tokens = self.reuse_memory(&prompt.tokens, model, context);
-                let times = (accepted_at, started_at);
-                self.running = Some(Generation::new(turn, prompt, cached_tokens, options, reply, abort, times));
+        let Fitted { prompt, turns, messages } = match fitted {
+            Ok(fitted) => fitted,
+            Err(error) => return reply.end(Err(error)),
+        };
+        turn.set_dropped_turns(turns);
+        let times = Times { accepted_at, started_at };
+        match Generation::new(turn, prompt, options, reply, abort, times, model) {
+            Ok(mut generation) => {
+                generation.set_dropped(messages);
+                self.ready = Some(generation);
             }
-            Err(error) => reply.end(Err(error)),
+            Err((reply, error)) => reply.end(Err(error)),
         }
     }
 
-    /// Cuts the sequence back to what `prompt` begins with; returns how many tokens that is.
-    fn reuse_memory(&mut self, prompt: &[Token], model: &Model, context: &mut Context<'_>) -> usize {
-        let keep = prefix::plan(&self.held, prompt, model.can_cut_memory()).keep;
-        if keep < self.held.len() && !context.cut(self.sequence, keep) {
-            self.forget(context);
+    fn check_input(&self, input: &Input) -> Result<()> {
+        if self.conversation.is_unasked(input) {
+            return Err(Error::InvalidMessages {
+                reason: "the messages are results of tools, but no tool call waits for them".into(),
+            });
         }
-        self.held.truncate(keep);
-        self.held.len()
+        Ok(())
     }
 
-    pub(super) fn demand(&self) -> Demand {
-        match &self.running {
-            None => Demand::Idle,
-            Some(generation) if generation.next.is_some() => Demand::Token,
-            Some(generation) => Demand::Prompt(generation.prompt.len().saturating_sub(self.held.len())),
-        }
+    /// Lets the ready generation run in a slot of which `cached_tokens` are kept.
+    pub(super) fn run_in(&mut self, slot: usize, cached_tokens: usize) {
+        let Some(mut generation) = self.ready.take() else { return };
+        generation.set_cached(cached_tokens);
+        self.last_slot = Some(slot);
+        self.running = Some(Running {
+            generation,
+            slot,
+            since: Instant::now(),
+            is_parked: false,
+            n_filled: 0,
+        });
+    }
+
+    pub(super) fn demand(&self, slots: &[Slot]) -> (Demand, u8) {
+        let Some(running) = &self.running else { return (Demand::Idle, 0) };
+        let demand = match &running.generation {
+            _ if running.is_parked => Demand::Idle,
+            generation if generation.next.is_some() => Demand::Token,
+            generation => Demand::Prompt(generation.prompt.len().saturating_sub(slots[running.slot].held.len())),
+        };
+        (demand, running.generation.options.priority)
     }
 
     /// Adds this lane's next `n_tokens` to the batch. Returns the index whose logits choose its next token, if they do.
-    pub(super) fn fill(&mut self, batch: &mut Batch, n_tokens: usize) -> Option<usize> {
-        let generation = self.running.as_mut().filter(|_| n_tokens > 0)?;
-        if let Some(token) = generation.next.take() {
-            batch.add(token, self.held.len(), self.sequence, true);
-            self.held.push(token);
+    pub(super) fn fill(&mut self, batch: &mut Batch, slots: &[Slot], n_tokens: usize) -> Option<usize> {
+        let running = self.running.as_mut()?;
+        running.n_filled = n_tokens;
+        let held = slots[running.slot].held.len();
+        let sequence = slots[running.slot].sequence;
+        if let Some(token) = running.generation.next.filter(|_| n_tokens > 0) {
+            batch.add(token, held, sequence, true);
             return Some(batch.len() - 1);
         }
-        let end = self.held.len() + n_tokens;
-        let is_last = end == generation.prompt.len();
-        for position in self.held.len()..end {
-            batch.add(generation.prompt[position], position, self.sequence, is_last && position + 1 == end);
+        let prompt = &running.generation.prompt;
+        let end = held + n_tokens;
+        for (position, token) in prompt.iter().enumerate().take(end).skip(held) {
+            batch.add(*token, position, sequence, position + 1 == prompt.len());
         }
-        self.held.extend_from_slice(&generation.prompt[self.held.len()..end]);
-        is_last.then(|| batch.len() - 1)
+        (n_tokens > 0 && end == prompt.len()).then(|| batch.len() - 1)
     }
 
-    /// Takes the token that `logits` give; ends the generation when it is over. A panic on the way leaves it running, to be failed.
-    pub(super) fn advance(&mut self, logits: Option<&[f32]>, model: &Model, context_size: usize, piece: &mut Vec<u8>) {
-        let Some(generation) = &mut self.running else { return };
+    /// Takes notice that what was filled in is in memory.
+    pub(super) fn evaluated(&mut self, slots: &mut [Slot]) {
+        let Some(running) = &mut self.running else { return };
+        let n_tokens = std::mem::take(&mut running.n_filled);
+        let held = &mut slots[running.slot].held;
+        match running.generation.next.take_if(|_| n_tokens > 0) {
+            Some(token) => held.push(token),
+            None => held.extend_from_slice(&running.generation.prompt[held.len()..held.len() + n_tokens]),
+        }
+    }
+
+    /// The slot whose memory the batch under way changes.
+    pub(super) fn filled_slot(&self) -> Option<usize> {
+        self.running
+            .as_ref()
+            .filter(|running| running.n_filled > 0)
+            .map(|running| running.slot)
+    }
+
+    /// Takes the token that `logits` give. Returns how the generation ended, if it did. A panic on the way leaves it running, to be failed.
+    pub(super) fn advance(&mut self, logits: Option<&[f32]>, model: &Model, piece: &mut Vec<u8>) -> Option<Result<StopReason>> {
+        let running = self.running.as_mut()?;
+        if running.generation.options.is_preload {
+            return Some(Ok(StopReason::EogToken));
+        }
         let lost = || Error::Internal {
             reason: "no logits after an evaluation".into(),
         };
-        let advanced = logits.ok_or_else(lost).and_then(|logits| generation.advance(logits, model, piece));
-        let is_full = self.held.len() >= context_size;
-        let ending = match advanced {
-            Ok(None) if !is_full => return,
-            Ok(None) => Ok(StopReason::ContextFull),
-            Ok(Some(reason)) => Ok(reason),
-            Err(error) => Err(error),
+        let advanced = logits
+            .ok_or_else(lost)
+            .and_then(|logits| running.generation.advance(logits, model, piece));
+        advanced.transpose()
+    }
+
+    /// Makes room in a full context for the rest of the answer, by leaving out old turns. Returns whether there is room now.
+    pub(super) fn make_room(&mut self, format: &ChatFormat<'_>, context_size: usize) -> Result<bool> {
+        let Some(running) = &mut self.running else { return Ok(false) };
+        let generation = &mut running.generation;
+        let Some(fitted) = fit_answer(
+            format,
+            &generation.turn,
+            &generation.options,
+            context_size,
+            generation.answer_length(),
+        )?
+        else {
+            return Ok(false);
         };
-        match (self.running.take(), ending) {
-            (Some(generation), Ok(reason)) => self.keep(generation, reason),
-            (Some(generation), Err(error)) => generation.fail(error),
-            (None, _) => {}
+        generation.turn.set_dropped_turns(fitted.turns);
+        generation.set_dropped(fitted.messages);
+        generation.restart(Some(fitted.prompt.tokens));
+        Ok(true)
+    }
+
+    /// Ends the generation.
+    pub(super) fn end(&mut self, ending: Result<StopReason>) {
+        let Some(running) = self.running.take() else { return };
+        match ending {
+            Ok(reason) => self.keep(running.generation, reason),
+            Err(error) => running.generation.fail(error),
         }
     }
 
-    /// Ends a generation well, unless it was asked to stop by now: an aborted turn is not kept.
+    /// Ends a generation well. An aborted turn is not kept, unless that was asked for.
     fn keep(&mut self, generation: Generation, reason: StopReason) {
-        if generation.abort.is_set() {
-            generation.finish(StopReason::Abort);
-            return;
-        }
+        let reason = if generation.abort.is_set() { StopReason::Abort } else { reason };
+        let is_kept = reason != StopReason::Abort || generation.keeps_aborted();
+        let is_preload = generation.options.is_preload;
         let (turn, answer) = generation.finish(reason);
-        self.conversation.commit(turn, &answer);
+        if is_kept && !is_preload {
+            self.conversation.commit(turn, answer);
+        }
     }
 
-    /// Ends what was asked to stop, running or waiting. The conversation stays as it was before it.
+    /// Ends what was asked to stop: running, ready or waiting.
     pub(super) fn end_aborted(&mut self) {
-        if let Some(generation) = self.running.take_if(|generation| generation.abort.is_set()) {
+        if self.running.as_ref().is_some_and(|running| running.generation.abort.is_set()) {
+            self.end(Ok(StopReason::Abort));
+        }
+        if let Some(generation) = self.ready.take_if(|generation| generation.abort.is_set()) {
             generation.finish(StopReason::Abort);
         }
-        if self.waiting.iter().any(|request| request.abort.is_set()) {
-            let (aborted, waiting): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(|request| request.abort.is_set());
-            self.waiting = waiting.into();
-            for request in aborted {
-                request.reply.end(Ok(GenerationResult::aborted()));
+        if self.jobs.iter().any(Job::is_aborted) {
+            let (aborted, waiting): (Vec<_>, Vec<_>) = self.jobs.drain(..).partition(Job::is_aborted);
+            self.jobs = waiting.into();
+            for job in aborted {
+                job.refuse(Error::Aborted);
             }
-        }
-    }
-
-    /// Learns from memory what an aborted evaluation left of this sequence.
-    pub(super) fn resync(&mut self, model: &Model, context: &mut Context<'_>) {
-        let held = context.held(self.sequence).min(self.held.len());
-        if model.can_cut_memory() && context.cut(self.sequence, held) {
-            self.held.truncate(held);
-        } else {
-            self.forget(context);
-        }
-    }
-
-    /// Ends the running generation with an error and forgets its memory, which cannot be trusted any more.
-    pub(super) fn fail(&mut self, error: Error, context: &mut Context<'_>) {
-        if let Some(generation) = self.running.take() {
-            generation.fail(error);
-            self.forget(context);
         }
     }
 
@@ -182,16 +297,12 @@ impl Lane {
         if let Some(reply) = self.starting.take() {
             reply.end(Err(error()));
         }
-        if let Some(generation) = self.running.take() {
+        if let Some(generation) = self.ready.take() {
             generation.fail(error());
         }
-        for request in self.waiting.drain(..) {
-            request.reply.end(Err(error()));
+        self.end(Err(error()));
+        for job in self.jobs.drain(..) {
+            job.refuse(error());
         }
-    }
-
-    fn forget(&mut self, context: &mut Context<'_>) {
-        context.clear(self.sequence);
-        self.held.clear();
     }
 }

@@ -3,47 +3,77 @@
 //! Owns a context; knows nothing of threads, commands or JavaScript. Each [`Scheduler::step`] is at most one evaluation, so that between
 //! two steps the thread can look at its inbox.
 
+mod fit;
 mod generation;
+mod job;
 mod lane;
 mod plan;
 mod reply;
+mod slot;
 
-pub use generation::{GenerationOptions, GenerationRequest, GenerationResult, StopReason, Timings, Usage};
+pub use generation::{
+    GenerationOptions, GenerationRequest, GenerationResult, HIGHEST_PRIORITY, LikelyToken, Overflow, StopReason, Timings, TokenLogprobs,
+    Usage,
+};
+pub use job::{Job, SessionId};
 pub use reply::{Event, Reply};
+
+use std::collections::BTreeMap;
+use std::time::Instant;
 
 use crate::chat::ChatFormat;
 use crate::error::{Error, Result};
 use crate::llama::{AbortFlag, Batch, Context, ContextParams, Decoded, Model};
 use crate::session::Conversation;
-use lane::Lane;
+use crate::session::slots;
+use lane::{Lane, Running};
+use slot::Slot;
+
+/// What was said in each session.
+pub type Conversations = BTreeMap<SessionId, Conversation>;
 
 /// Sessions over one context.
 #[derive(Debug)]
 pub struct Scheduler<'model> {
     model: &'model Model,
-    format: ChatFormat<'model>,
+    format: &'model ChatFormat<'model>,
     context: Context<'model>,
     batch: Batch,
-    lanes: Vec<Lane>,
+    slots: Vec<Slot>,
+    lanes: BTreeMap<SessionId, Lane>,
+    /// Those with something to do, in the order in which it came.
+    active: Vec<SessionId>,
+    n_uses: u64,
     /// Kept between tokens to save an allocation each.
     piece: Vec<u8>,
 }
 
 impl<'model> Scheduler<'model> {
-    /// A context over `model` with one session, in which `conversation` has been said.
+    /// A context over `model` with the sessions in `conversations`, and the default one.
     ///
     /// # Errors
-    /// When the context cannot be created, or the model's chat template is broken.
-    pub fn new(model: &'model Model, params: &ContextParams, conversation: Conversation) -> Result<Self> {
-        let format = ChatFormat::new(model)?;
+    /// When the context cannot be created.
+    pub fn new(
+        model: &'model Model,
+        format: &'model ChatFormat<'model>,
+        params: &ContextParams,
+        conversations: Conversations,
+    ) -> Result<Self> {
         let context = Context::new(model, params)?;
-        let batch = Batch::new(context.batch_size());
+        let mut lanes: BTreeMap<SessionId, Lane> = conversations.into_iter().map(|(id, said)| (id, Lane::new(id, said))).collect();
+        lanes
+            .entry(SessionId::DEFAULT)
+            .or_insert_with(|| Lane::new(SessionId::DEFAULT, Conversation::default()));
+        let n_sequences = i32::try_from(params.sequences).unwrap_or(1).max(1);
         Ok(Self {
             model,
             format,
+            batch: Batch::new(context.batch_size()),
             context,
-            batch,
-            lanes: vec![Lane::new(0, conversation)],
+            slots: (0..n_sequences).map(Slot::new).collect(),
+            lanes,
+            active: Vec::new(),
+            n_uses: 0,
             piece: Vec::new(),
         })
     }
@@ -60,80 +90,238 @@ impl<'model> Scheduler<'model> {
         self.context.batch_size()
     }
 
-    /// Takes a request; generations of one session run in the order they came.
-    pub fn submit(&mut self, request: GenerationRequest) {
-        // OK because there is always the one lane.
-        self.lanes[0].submit(request);
+    /// Begins a session.
+    pub fn create_session(&mut self, id: SessionId, conversation: Conversation) {
+        self.lanes.insert(id, Lane::new(id, conversation));
+    }
+
+    /// Takes a job; those of one session are done in the order in which they came.
+    pub fn submit(&mut self, id: SessionId, job: Job) {
+        let Some(lane) = self.lanes.get_mut(&id) else {
+            return job.refuse(Error::SessionDisposed);
+        };
+        lane.submit(job);
+        if !self.active.contains(&id) {
+            self.active.push(id);
+        }
     }
 
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.lanes.iter().all(Lane::is_idle)
+        self.active.is_empty()
     }
 
-    /// Ends what was aborted, starts what waits, and does one evaluation.
+    /// Does what can be done with at most one evaluation.
     pub fn step(&mut self) {
-        for lane in &mut self.lanes {
-            lane.end_aborted();
-            lane.start_next(self.model, &self.format, &mut self.context);
-        }
+        self.start_waiting();
         let outputs = self.fill_batch();
         if self.batch.is_empty() {
             return;
         }
         match self.context.decode(&self.batch, &self.abort_flags()) {
             Ok(Decoded::Done) => self.advance(&outputs),
-            Ok(Decoded::Aborted) => self.lanes.iter_mut().for_each(|lane| lane.resync(self.model, &mut self.context)),
-            Ok(Decoded::NoSpace) => self.fail_running(&|| Error::DecodeFailed {
-                reason: "the context has no room left".into(),
-            }),
-            Err(reason) => self.fail_running(&|| Error::DecodeFailed { reason: reason.clone() }),
+            Ok(Decoded::Aborted) => self.resync(),
+            Ok(Decoded::NoSpace) => self.make_room(),
+            Err(reason) => self.fail_filled(&reason),
         }
+        self.retire();
     }
 
     /// Ends every generation, running or waiting, with an error.
     pub fn fail_all(&mut self, error: impl Fn() -> Error) {
-        self.lanes.iter_mut().for_each(|lane| lane.fail_all(&error));
+        self.lanes.values_mut().for_each(|lane| lane.fail_all(&error));
+        self.retire();
     }
 
-    /// Frees the context; what was said in the session stays.
+    /// Frees the context; what was said in the sessions stays.
     #[must_use]
-    pub fn into_conversation(mut self) -> Conversation {
-        self.lanes.pop().map(Lane::into_conversation).unwrap_or_default()
+    pub fn into_conversations(self) -> Conversations {
+        let lanes = self.lanes.into_iter().filter(|(_, lane)| !lane.is_disposed);
+        lanes.map(|(id, lane)| (id, lane.into_conversation())).collect()
     }
 
-    /// Fills the batch; returns for each lane the index of the logits that it waits for.
-    fn fill_batch(&mut self) -> Vec<Option<usize>> {
+    /// Ends what was aborted, does what needs no evaluation, and gives free slots to who waits for one.
+    fn start_waiting(&mut self) {
+        let context_size = self.context.context_size();
+        for id in self.active.clone() {
+            let Some(lane) = self.lanes.get_mut(&id) else { continue };
+            lane.end_aborted();
+            release(&mut self.slots, lane);
+            lane.work(self.model, self.format, context_size);
+            self.give_slot(id);
+        }
+        self.retire();
+    }
+
+    fn give_slot(&mut self, id: SessionId) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let Some(prompt) = lane.waiting_prompt() else { return };
+        let idle: Vec<_> = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| !slot.is_busy)
+            .map(|(index, slot)| slots::Idle {
+                slot: index,
+                held: &slot.held,
+                used_at: slot.used_at,
+            })
+            .collect();
+        let own = lane.last_slot.filter(|slot| self.slots[*slot].owner == Some(id));
+        let Some(index) = slots::choose(&idle, own, prompt) else { return };
+        self.n_uses += 1;
+        let slot = &mut self.slots[index];
+        let cached_tokens = slot.reuse(prompt, self.model, &mut self.context);
+        (slot.owner, slot.is_busy, slot.used_at) = (Some(id), true, self.n_uses);
+        lane.run_in(index, cached_tokens);
+    }
+
+    /// Frees the slots of generations that have ended, and forgets sessions that have nothing to do. A session that has had its turn is the
+    /// last to get the next one.
+    fn retire(&mut self) {
+        let lanes = &self.lanes;
+        let ended = |id: &SessionId| lanes.get(id).is_some_and(|lane| release(&mut self.slots, lane));
+        let (ended, going): (Vec<_>, Vec<_>) = std::mem::take(&mut self.active).into_iter().partition(ended);
+        if !ended.is_empty() {
+            let running = self.lanes.values_mut().filter_map(|lane| lane.running.as_mut());
+            running.for_each(|running| running.is_parked = false);
+        }
+        let is_busy = |id: &SessionId| self.lanes.get(id).is_some_and(|lane| !lane.is_idle());
+        self.active = going.into_iter().chain(ended).filter(is_busy).collect();
+        let is_over = |lane: &Lane| lane.is_disposed && lane.is_idle();
+        if self.lanes.values().any(is_over) {
+            self.lanes.retain(|_, lane| !is_over(lane));
+        }
+    }
+
+    /// Fills the batch; returns the lanes in it, each with the index of the logits that it waits for.
+    fn fill_batch(&mut self) -> Vec<(SessionId, Option<usize>)> {
         self.batch.clear();
-        let demands: Vec<_> = self.lanes.iter().map(Lane::demand).collect();
+        let demands: Vec<_> = self.active.iter().map(|id| self.lanes[id].demand(&self.slots)).collect();
         let shares = plan::shares(&demands, self.context.batch_size());
-        self.lanes
-            .iter_mut()
-            .zip(shares)
-            .map(|(lane, share)| lane.fill(&mut self.batch, share))
-            .collect()
+        let mut outputs = Vec::with_capacity(shares.len());
+        for (id, share) in self.active.iter().zip(shares) {
+            if let Some(lane) = self.lanes.get_mut(id) {
+                outputs.push((*id, lane.fill(&mut self.batch, &self.slots, share)));
+            }
+        }
+        outputs
     }
 
     /// One evaluation serves all lanes: it is cut short only when every one of them wants to stop.
     fn abort_flags(&self) -> Vec<AbortFlag> {
-        self.lanes
-            .iter()
-            .filter_map(|lane| lane.running.as_ref())
-            .map(|generation| generation.abort.clone())
-            .collect()
+        let filled = self.active_lanes().filter(|lane| lane.filled_slot().is_some());
+        let running = filled.filter_map(|lane| lane.running.as_ref());
+        running.map(|running| running.generation.abort.clone()).collect()
     }
 
-    fn advance(&mut self, outputs: &[Option<usize>]) {
-        let context_size = self.context.context_size();
-        for (lane, output) in self.lanes.iter_mut().zip(outputs) {
-            if let Some(index) = output {
-                lane.advance(self.context.logits(*index), self.model, context_size, &mut self.piece);
+    fn advance(&mut self, outputs: &[(SessionId, Option<usize>)]) {
+        for (id, output) in outputs {
+            let Some(lane) = self.lanes.get_mut(id) else { continue };
+            lane.evaluated(&mut self.slots);
+            let Some(index) = output else { continue };
+            let ending = lane.advance(self.context.logits(*index), self.model, &mut self.piece);
+            match ending {
+                Some(ending) => lane.end(ending),
+                None => self.check_room(*id),
             }
         }
     }
 
-    fn fail_running(&mut self, error: &dyn Fn() -> Error) {
-        self.lanes.iter_mut().for_each(|lane| lane.fail(error(), &mut self.context));
+    /// When the sequence has no room for another token, leaves out old turns or ends the answer.
+    fn check_room(&mut self, id: SessionId) {
+        let context_size = self.context.context_size();
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let Some(slot) = lane.running.as_ref().map(|running| running.slot) else {
+            return;
+        };
+        if self.slots[slot].held.len() < context_size {
+            return;
+        }
+        match lane.make_room(self.format, context_size) {
+            Ok(true) => {
+                if let Some(running) = &lane.running {
+                    self.slots[slot].reuse(&running.generation.prompt, self.model, &mut self.context);
+                }
+            }
+            Ok(false) => lane.end(Ok(StopReason::ContextFull)),
+            Err(error) => lane.end(Err(error)),
+        }
     }
+
+    /// Learns what an aborted evaluation left of the sequences in it.
+    fn resync(&mut self) {
+        for index in self.filled_slots() {
+            self.slots[index].resync(self.model, &mut self.context);
+        }
+        self.restore_lost();
+    }
+
+    /// Where memory cannot be cut back, an evaluation cut short takes that of sequences that had no part in it too: what was in it is
+    /// evaluated again.
+    fn restore_lost(&mut self) {
+        for running in self.lanes.values_mut().filter_map(|lane| lane.running.as_mut()) {
+            let slot = &mut self.slots[running.slot];
+            if self.context.held(slot.sequence) < slot.held.len() {
+                running.generation.restart(None);
+                slot.forget(&mut self.context);
+            }
+        }
+    }
+
+    /// All sequences share one memory. When it is full the one goes that was not used for longest; when all are busy, the generation that
+    /// began last waits until another one has ended.
+    fn make_room(&mut self) {
+        let idle = self.slots.iter_mut().filter(|slot| !slot.is_busy && !slot.held.is_empty());
+        if let Some(oldest) = idle.min_by_key(|slot| slot.used_at) {
+            return oldest.forget(&mut self.context);
+        }
+        let awake = |lane: &&mut Lane| lane.running.as_ref().is_some_and(|running| !running.is_parked);
+        let n_awake = self
+            .active_lanes()
+            .filter(|lane| lane.running.as_ref().is_some_and(|running| !running.is_parked))
+            .count();
+        let newest = self.lanes.values_mut().filter(awake).max_by_key(|lane| since(lane));
+        let Some(running) = newest.and_then(|lane| lane.running.as_mut()).filter(|_| n_awake > 1) else {
+            return self.fail_filled("the context has no room left");
+        };
+        running.is_parked = true;
+        running.generation.restart(None);
+        self.slots[running.slot].forget(&mut self.context);
+    }
+
+    /// Ends what was being evaluated and forgets its memory, which cannot be trusted any more.
+    fn fail_filled(&mut self, reason: &str) {
+        for index in self.filled_slots() {
+            self.slots[index].forget(&mut self.context);
+        }
+        for lane in self.lanes.values_mut().filter(|lane| lane.filled_slot().is_some()) {
+            lane.end(Err(Error::DecodeFailed { reason: reason.to_owned() }));
+        }
+        self.restore_lost();
+    }
+
+    fn filled_slots(&self) -> Vec<usize> {
+        self.active_lanes().filter_map(Lane::filled_slot).collect()
+    }
+
+    fn active_lanes(&self) -> impl Iterator<Item = &Lane> {
+        self.active.iter().filter_map(|id| self.lanes.get(id))
+    }
+}
+
+fn since(lane: &Lane) -> Option<Instant> {
+    lane.running.as_ref().map(|running: &Running| running.since)
+}
+
+/// Frees the slot of a generation that is over. Returns whether there was one.
+fn release(slots: &mut [Slot], lane: &Lane) -> bool {
+    let Some(index) = lane.last_slot.filter(|_| lane.running.is_none()) else {
+        return false;
+    };
+    let slot = &mut slots[index];
+    let was_busy = slot.is_busy && slot.owner == Some(lane.id);
+    slot.is_busy &= !was_busy;
+    was_busy
 }

@@ -1,6 +1,7 @@
 //! Which lanes get how many tokens of the next evaluation. Pure.
 //!
-//! Answers under way come first, one token each, so that no prompt holds up a stream; prompts share what is left, in order.
+//! Answers under way come first, one token each, so that no prompt holds up a stream; prompts share what is left. Within both the more
+//! important go first, and the earlier of equals.
 
 /// What a lane has to evaluate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,21 +14,20 @@ pub(super) enum Demand {
     Prompt(usize),
 }
 
-/// The number of tokens each lane may add to a batch of `capacity`.
-pub(super) fn shares(demands: &[Demand], capacity: usize) -> Vec<usize> {
+/// The number of tokens each lane may add to a batch of `capacity`. `lanes`: what each has to evaluate, and its priority.
+pub(super) fn shares(lanes: &[(Demand, u8)], capacity: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..lanes.len()).collect();
+    order.sort_by_key(|&lane| (!matches!(lanes[lane].0, Demand::Token), std::cmp::Reverse(lanes[lane].1)));
     let mut free = capacity;
-    let mut shares = vec![0; demands.len()];
-    for (share, demand) in shares.iter_mut().zip(demands) {
-        if *demand == Demand::Token {
-            *share = free.min(1);
-            free -= *share;
-        }
-    }
-    for (share, demand) in shares.iter_mut().zip(demands) {
-        if let Demand::Prompt(n_tokens) = demand {
-            *share = free.min(*n_tokens);
-            free -= *share;
-        }
+    let mut shares = vec![0; lanes.len()];
+    for lane in order {
+        let wanted = match lanes[lane].0 {
+            Demand::Idle => 0,
+            Demand::Token => 1,
+            Demand::Prompt(n_tokens) => n_tokens,
+        };
+        shares[lane] = free.min(wanted);
+        free -= shares[lane];
     }
     shares
 }
@@ -48,7 +48,15 @@ mod tests {
             (&[Token, Token, Token, Prompt(1)], 2, &[1, 1, 0, 0]),
         ];
         for (demands, capacity, expected) in cases {
-            assert_eq!(shares(demands, capacity), expected, "{demands:?} in {capacity}");
+            let lanes: Vec<_> = demands.iter().map(|demand| (*demand, 5)).collect();
+            assert_eq!(shares(&lanes, capacity), expected, "{demands:?} in {capacity}");
         }
+    }
+
+    #[test]
+    fn the_more_important_come_first() {
+        assert_eq!(shares(&[(Prompt(9), 1), (Prompt(9), 5)], 10), [1, 9]);
+        assert_eq!(shares(&[(Token, 1), (Token, 5)], 1), [0, 1]);
+        assert_eq!(shares(&[(Token, 1), (Prompt(9), 5)], 5), [1, 4]);
     }
 }

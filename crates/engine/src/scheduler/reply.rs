@@ -1,9 +1,10 @@
 //! How a command is answered: any number of events, then exactly one end, through one closure and so in order.
 
+use crate::chat::ToolCallPart;
 use crate::error::{Error, Result};
 
-/// What happens to a command, in this order: `Started` once, then `Progress` and `Text`, then `Ended` once. A command that is refused or
-/// dropped before its turn only ends.
+/// What happens to a command, in this order: `Started` once, then what comes of it, then `Ended` once. A command that is refused or dropped
+/// before its turn only ends.
 #[derive(Debug)]
 pub enum Event<Value> {
     /// The engine thread has begun with it.
@@ -12,6 +13,12 @@ pub enum Event<Value> {
     Progress(f32),
     /// The next piece of a generation's text.
     Text(String),
+    /// The next piece of its thought.
+    Reasoning(String),
+    /// The next tokens of its answer, for those who asked for them. Their text may come later.
+    Tokens(Vec<i32>),
+    /// More of a tool call.
+    ToolCall(ToolCallPart),
     /// The result. Nothing follows.
     Ended(Result<Value>),
 }
@@ -38,6 +45,21 @@ impl<Value> Reply<Value> {
     /// Hands out text.
     pub fn text(&mut self, text: String) {
         self.send(Event::Text(text));
+    }
+
+    /// Hands out text of a thought.
+    pub fn reasoning(&mut self, text: String) {
+        self.send(Event::Reasoning(text));
+    }
+
+    /// Hands out tokens.
+    pub fn tokens(&mut self, tokens: Vec<i32>) {
+        self.send(Event::Tokens(tokens));
+    }
+
+    /// Hands out more of a tool call.
+    pub fn tool_call(&mut self, part: ToolCallPart) {
+        self.send(Event::ToolCall(part));
     }
 
     /// Ends the command.

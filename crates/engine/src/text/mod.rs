@@ -38,6 +38,12 @@ impl TextStream {
         self.stops.matched()
     }
 
+    /// Whether the last bytes are the beginning of a character.
+    #[must_use]
+    pub fn is_inside_character(&self) -> bool {
+        !self.carry.is_empty()
+    }
+
     /// Returns what was held back: the answer has ended, so it was no stop string. An unfinished character is dropped.
     pub fn finish(&mut self) -> String {
         self.stops.finish()

@@ -9,6 +9,12 @@ pub struct Utf8Carry {
 }
 
 impl Utf8Carry {
+    /// Whether no character is unfinished.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
     /// Takes bytes and returns all whole characters so far.
     pub fn push(&mut self, bytes: &[u8]) -> String {
         self.pending.extend_from_slice(bytes);

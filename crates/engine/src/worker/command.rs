@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::chat::{ChatOptions, Message};
 use crate::error::{Error, Result};
 use crate::llama::{AbortFlag, Device, FlashAttention, KvCacheType, ModelInfo, ModelParams};
-use crate::scheduler::{GenerationRequest, Reply};
+use crate::scheduler::{Job, Reply, SessionId};
 
 /// A command with its reply.
 #[derive(Debug)]
@@ -12,11 +13,71 @@ pub(super) enum Command {
     Init(Init),
     LoadModel(LoadModel),
     CreateContext(CreateContext),
-    Generate(Box<GenerationRequest>),
+    CreateSession(CreateSession),
+    Job(SessionId, Job),
+    Query(Query),
     /// Answers when everything asked for before it is done.
     Barrier(Reply<Standing>),
     /// Frees everything and ends the thread.
     Stop(Reply<()>),
+}
+
+/// Begins a session.
+#[derive(Debug)]
+pub struct CreateSession {
+    /// Its number, which no session had before.
+    pub id: SessionId,
+    /// What it begins with.
+    pub initial: Vec<Message>,
+    /// Where the answer goes.
+    pub reply: Reply<()>,
+}
+
+/// A question about the loaded model.
+#[derive(Debug)]
+pub enum Query {
+    /// The tokens of a text.
+    Tokenize {
+        /// The text.
+        text: String,
+        /// Whether the texts of special tokens become those tokens.
+        parse_special: bool,
+        /// Where the tokens go.
+        reply: Reply<Vec<i32>>,
+    },
+    /// The text of tokens.
+    Detokenize {
+        /// The tokens.
+        tokens: Vec<i32>,
+        /// Whether special tokens show their texts.
+        with_special: bool,
+        /// Where the text goes.
+        reply: Reply<String>,
+    },
+    /// What the model is given for messages.
+    ApplyTemplate(Box<ApplyTemplate>),
+}
+
+/// Renders messages without generating.
+#[derive(Debug)]
+pub struct ApplyTemplate {
+    /// What to render.
+    pub messages: Vec<Message>,
+    /// What the template is told besides.
+    pub options: ChatOptions,
+    /// In place of the model's template.
+    pub template: Option<String>,
+    /// Where the result goes.
+    pub reply: Reply<RenderedPrompt>,
+}
+
+/// What the model is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenderedPrompt {
+    /// What the template wrote.
+    pub prompt: String,
+    /// Its tokens, with the one that the vocabulary wants in front.
+    pub tokens: Vec<i32>,
 }
 
 /// What has been done so far.
@@ -83,6 +144,8 @@ pub struct LoadModel {
     pub params: ModelParams,
     /// Used by contexts and generations of this model that say nothing else.
     pub defaults: ModelDefaults,
+    /// A chat template in place of the model's own.
+    pub chat_template: Option<String>,
     /// Cancels the load.
     pub abort: AbortFlag,
     /// Where progress and answer go.
@@ -118,6 +181,8 @@ pub struct ContextOptions {
     pub context_size: Option<u32>,
     /// Tokens evaluated at once.
     pub batch_size: Option<u32>,
+    /// Sequences that can be in memory at the same time.
+    pub sequences: Option<u32>,
     /// Threads that evaluate.
     pub threads: Option<u32>,
     /// Whether attention uses the fused kernels.
@@ -135,8 +200,21 @@ pub struct ContextInfo {
     pub context_size: usize,
     /// Tokens evaluated at once.
     pub batch_size: usize,
+    /// Sequences that can be in memory at the same time.
+    pub sequences: u32,
     /// Threads that evaluate.
     pub threads: u32,
+}
+
+impl Query {
+    /// Answers a query that cannot be answered.
+    pub(super) fn refuse(self, error: Error) {
+        match self {
+            Self::Tokenize { reply, .. } => reply.end(Err(error)),
+            Self::Detokenize { reply, .. } => reply.end(Err(error)),
+            Self::ApplyTemplate(query) => query.reply.end(Err(error)),
+        }
+    }
 }
 
 impl Gpu {

@@ -8,19 +8,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Once;
 
-use super::command::{Command, ContextInfo, ContextOptions, CreateContext, Gpu, Init, InitInfo, LoadModel, ModelDefaults, Standing};
+use super::command::{Command, ContextInfo, ContextOptions, CreateContext, Gpu, Init, InitInfo, LoadModel, ModelDefaults, Query, Standing};
 use super::handle::stop_threads_at_exit;
-use super::inbox::Inbox;
+use super::inbox::{Inbox, is_concurrent};
+use super::query;
 use super::threads::threads;
+use crate::chat::ChatFormat;
 use crate::error::{Error, Result};
 use crate::llama::{self, Backend, Context, ContextParams, Model, ModelInfo};
-use crate::scheduler::{GenerationRequest, GenerationResult, Reply, Scheduler};
+use crate::scheduler::{Conversations, Job, Reply, Scheduler};
 use crate::session::Conversation;
 
 /// Contexts are no larger than this by default: a model trained for 131,072 tokens would take gigabytes for them.
 const DEFAULT_CONTEXT_SIZE: u32 = 8192;
 /// node-llama-cpp's default.
 const DEFAULT_BATCH_SIZE: u32 = 512;
+/// llama.cpp's server has as many. They share the context's memory.
+const DEFAULT_SEQUENCES: u32 = 4;
 
 /// Statics that llama.cpp creates on the way must outlive the threads; each of these makes sure of it once, see [`stop_threads_at_exit`].
 static AFTER_INIT: Once = Once::new();
@@ -34,6 +38,16 @@ pub(super) struct Engine {
     started: Option<Started>,
     /// Of the loaded model.
     defaults: ModelDefaults,
+    /// In place of the loaded model's own.
+    chat_template: Option<String>,
+}
+
+/// A loaded model, and how it writes conversations.
+#[derive(Clone, Copy)]
+struct Loaded<'model> {
+    model: &'model Model,
+    /// `None`: its template is broken.
+    format: Option<&'model ChatFormat<'model>>,
 }
 
 /// What `init` settled.
@@ -51,6 +65,7 @@ impl Engine {
             inbox,
             started: None,
             defaults: ModelDefaults::default(),
+            chat_template: None,
         }
     }
 
@@ -85,7 +100,9 @@ impl Engine {
         match command {
             Command::Init(command) => self.init(command),
             Command::CreateContext(command) => command.reply.end(Err(missing(Error::ModelNotLoaded))),
-            Command::Generate(request) => refuse(*request, missing(Error::ContextNotCreated)),
+            Command::CreateSession(command) => command.reply.end(Err(missing(Error::ContextNotCreated))),
+            Command::Job(_, job) => job.refuse(missing(Error::ContextNotCreated)),
+            Command::Query(query) => query.refuse(missing(Error::ModelNotLoaded)),
             Command::Barrier(reply) => reply.end(Ok(standing)),
             Command::LoadModel(_) | Command::Stop(_) => {}
         }
@@ -120,7 +137,14 @@ impl Engine {
     /// Loads a model and serves it. Returns the command that ended its time, if there was one.
     fn load_and_serve(&mut self, command: LoadModel) -> Option<Command> {
         match self.load(command) {
-            Some(model) => self.serve_model(&model),
+            Some(model) => {
+                let format = guarded(|| ChatFormat::new(&model, self.chat_template.as_deref())).ok();
+                let loaded = Loaded {
+                    model: &model,
+                    format: format.as_ref(),
+                };
+                self.serve_model(loaded)
+            }
             None => self.inbox.next(),
         }
     }
@@ -129,6 +153,7 @@ impl Engine {
         let LoadModel {
             mut params,
             defaults,
+            chat_template,
             abort,
             mut reply,
         } = command;
@@ -140,12 +165,16 @@ impl Engine {
         reply.started();
         let reply = Progress::new(reply);
         let on_progress = reply.clone();
-        let loaded = guarded(|| Model::load(started.backend, &params, &abort, move |progress| on_progress.report(progress)));
+        let loaded = guarded(|| {
+            chat_template.as_deref().map_or(Ok(()), ChatFormat::check_template)?;
+            Model::load(started.backend, &params, &abort, move |progress| on_progress.report(progress))
+        });
         let wanted = loaded.and_then(|model| if abort.is_set() { Err(Error::Aborted) } else { Ok(model) });
         AFTER_LOAD.call_once(stop_threads_at_exit);
         match wanted {
             Ok(model) => {
                 self.defaults = defaults;
+                self.chat_template = chat_template;
                 reply.finish(Ok(model.info()));
                 Some(model)
             }
@@ -156,7 +185,7 @@ impl Engine {
         }
     }
 
-    fn serve_model(&mut self, model: &Model) -> Option<Command> {
+    fn serve_model(&mut self, loaded: Loaded<'_>) -> Option<Command> {
         // What a context's time ended with has been looked at already.
         let mut leaving = None;
         loop {
@@ -164,24 +193,30 @@ impl Engine {
                 leaving.take()
             } else {
                 let command = self.inbox.next()?;
-                self.handle_beside_model(model, None, command)
+                self.handle_beside_model(loaded, None, command)
             };
             match next {
                 None => {}
-                Some(Command::CreateContext(command)) => leaving = self.create_and_serve(model, command),
-                Some(Command::Generate(request)) => refuse(*request, Error::ContextNotCreated),
+                Some(Command::CreateContext(command)) => leaving = self.create_and_serve(loaded, command),
+                Some(Command::Job(_, job)) => job.refuse(Error::ContextNotCreated),
+                Some(Command::CreateSession(command)) => command.reply.end(Err(Error::ContextNotCreated)),
+                Some(Command::Query(query)) => answer(loaded, query),
                 other => return other,
             }
         }
     }
 
     /// Creates a context and serves it. Returns the command that ended its time, if there was one.
-    fn create_and_serve(&mut self, model: &Model, command: CreateContext) -> Option<Command> {
+    fn create_and_serve(&mut self, loaded: Loaded<'_>, command: CreateContext) -> Option<Command> {
         let CreateContext { options, mut reply } = command;
         reply.started();
-        let params = self.context_params(model, &options);
-        let scheduler = match guarded(|| Scheduler::new(model, &params, Conversation::default())) {
-            Ok(scheduler) => scheduler,
+        let params = self.context_params(loaded.model, &options);
+        let made = guarded(|| {
+            let format = self.format(loaded)?;
+            Ok((format, Scheduler::new(loaded.model, format, &params, Conversations::new())?))
+        });
+        let (format, scheduler) = match made {
+            Ok(made) => made,
             Err(error) => {
                 reply.end(Err(error));
                 return None;
@@ -191,28 +226,47 @@ impl Engine {
         reply.end(Ok(ContextInfo {
             context_size: scheduler.context_size(),
             batch_size: scheduler.batch_size(),
+            sequences: params.sequences,
             threads: params.threads,
         }));
-        self.serve_context(model, &params, scheduler)
+        self.serve_context(loaded, format, &params, scheduler)
+    }
+
+    /// How the model writes conversations, or what is wrong with its template.
+    fn format<'model>(&self, loaded: Loaded<'model>) -> Result<&'model ChatFormat<'model>> {
+        let broken = || match ChatFormat::new(loaded.model, self.chat_template.as_deref()) {
+            Err(error) => error,
+            Ok(_) => Error::Internal {
+                reason: "a chat template that was broken no longer is".into(),
+            },
+        };
+        loaded.format.ok_or_else(broken)
     }
 
     /// Generates until a command needs another context or none. Between two evaluations it looks at the inbox.
-    fn serve_context<'model>(&mut self, model: &'model Model, params: &ContextParams, mut scheduler: Scheduler<'model>) -> Option<Command> {
+    fn serve_context<'model>(
+        &mut self,
+        loaded: Loaded<'model>,
+        format: &'model ChatFormat<'model>,
+        params: &ContextParams,
+        mut scheduler: Scheduler<'model>,
+    ) -> Option<Command> {
         loop {
-            let seed = self.defaults.seed;
-            self.inbox.take_generations(|request| scheduler.submit(with_seed(request, seed)));
+            for command in self.inbox.take_concurrent() {
+                self.begin_beside(loaded, &mut scheduler, command);
+            }
             if !scheduler.is_idle() {
                 if step(&mut scheduler).is_err() {
                     // After a panic the context cannot be trusted; the caller gets an equal one, with what was said, without asking.
-                    let conversation = scheduler.into_conversation();
-                    scheduler = guarded(|| Scheduler::new(model, params, conversation)).ok()?;
+                    let said = scheduler.into_conversations();
+                    scheduler = guarded(|| Scheduler::new(loaded.model, format, params, said)).ok()?;
                 }
                 continue;
             }
             match self.inbox.next()? {
-                Command::Generate(request) => scheduler.submit(with_seed(*request, seed)),
+                command if is_concurrent(&command) => self.begin_beside(loaded, &mut scheduler, command),
                 other => {
-                    if let Some(leaving) = self.handle_beside_model(model, Some(params), other) {
+                    if let Some(leaving) = self.handle_beside_model(loaded, Some(params), other) {
                         return Some(leaving);
                     }
                 }
@@ -220,9 +274,24 @@ impl Engine {
         }
     }
 
+    /// Takes what can be done beside running generations.
+    fn begin_beside(&self, loaded: Loaded<'_>, scheduler: &mut Scheduler<'_>, command: Command) {
+        match command {
+            Command::Job(session, job) => scheduler.submit(session, with_seed(job, self.defaults.seed)),
+            Command::CreateSession(command) => {
+                scheduler.create_session(command.id, Conversation::new(command.initial));
+                command.reply.end(Ok(()));
+            }
+            Command::Query(query) => answer(loaded, query),
+            // `is_concurrent` lets no other through.
+            _ => {}
+        }
+    }
+
     /// Handles what leaves model and context (`current`) as they are: also a load or a context that is refused at first sight, so that a
     /// mistake does not cost what is there. Returns any other command.
-    fn handle_beside_model(&mut self, model: &Model, current: Option<&ContextParams>, command: Command) -> Option<Command> {
+    fn handle_beside_model(&mut self, loaded: Loaded<'_>, current: Option<&ContextParams>, command: Command) -> Option<Command> {
+        let model = loaded.model;
         match command {
             Command::Init(command) => self.init(command),
             Command::Barrier(reply) => {
@@ -230,7 +299,7 @@ impl Engine {
                 reply.end(Ok(standing));
             }
             Command::LoadModel(command) if command.abort.is_set() => command.reply.end(Err(Error::Aborted)),
-            Command::LoadModel(command) => match guarded(|| Model::check_file(&command.params.path)) {
+            Command::LoadModel(command) => match guarded(|| check_load(&command)) {
                 Ok(()) => return Some(Command::LoadModel(command)),
                 Err(error) => refuse_started(command.reply, error),
             },
@@ -259,6 +328,7 @@ impl Engine {
                 .or(defaults.batch_size)
                 .unwrap_or(DEFAULT_BATCH_SIZE)
                 .clamp(1, context_size),
+            sequences: options.sequences.unwrap_or(DEFAULT_SEQUENCES),
             threads: threads(wanted, info.size),
             flash_attention: options.flash_attention,
             kv_cache_type: options.kv_cache_type,
@@ -318,19 +388,26 @@ fn step(scheduler: &mut Scheduler<'_>) -> Result<()> {
     stepped
 }
 
-/// A request that draws by its own seed, or by `seed` if it has none.
-fn with_seed(mut request: GenerationRequest, seed: Option<u32>) -> GenerationRequest {
-    request.options.sampling.seed = request.options.sampling.seed.or(seed);
-    request
+/// What is wrong with a load at first sight.
+fn check_load(command: &LoadModel) -> Result<()> {
+    command.chat_template.as_deref().map_or(Ok(()), ChatFormat::check_template)?;
+    Model::check_file(&command.params.path)
 }
 
-/// Answers a generation that cannot run.
-fn refuse(mut request: GenerationRequest, error: Error) {
-    if request.abort.is_set() {
-        return request.reply.end(Ok(GenerationResult::aborted()));
+/// A generation that draws by its own seed, or by `seed` if it has none; any other job as it is.
+fn with_seed(mut job: Job, seed: Option<u32>) -> Job {
+    if let Job::Generate(request) = &mut job {
+        request.options.sampling.seed = request.options.sampling.seed.or(seed);
     }
-    request.reply.started();
-    request.reply.end(Err(error));
+    job
+}
+
+/// Answers a question about the model. A panic on the way drops the reply, which answers too.
+fn answer(loaded: Loaded<'_>, query: Query) {
+    let _ = guarded(|| {
+        query::answer(loaded.model, loaded.format, query);
+        Ok(())
+    });
 }
 
 /// Answers a step that was begun and failed.

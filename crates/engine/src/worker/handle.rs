@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::command::{Command, CreateContext, Init, LoadModel, Standing};
+use super::command::{Command, CreateContext, CreateSession, Init, LoadModel, Query, Standing};
 use super::engine::Engine;
 use super::inbox::Inbox;
 use crate::error::{Error, Result};
 use crate::llama::{self, AbortFlag};
-use crate::scheduler::{GenerationRequest, Reply};
+use crate::scheduler::{GenerationRequest, Job, Reply, SessionId};
 
 /// At most 15 bytes, so that Linux shows it whole.
 const THREAD_NAME: &str = "llama-worker";
@@ -93,9 +93,24 @@ impl WorkerHandle {
         self.send(Command::CreateContext(command));
     }
 
-    /// Generates.
-    pub fn generate(&self, request: GenerationRequest) {
-        self.send(Command::Generate(Box::new(request)));
+    /// Begins a session.
+    pub fn create_session(&self, command: CreateSession) {
+        self.send(Command::CreateSession(command));
+    }
+
+    /// Generates in a session.
+    pub fn generate(&self, session: SessionId, request: GenerationRequest) {
+        self.submit(session, Job::Generate(Box::new(request)));
+    }
+
+    /// Asks something of a session.
+    pub fn submit(&self, session: SessionId, job: Job) {
+        self.send(Command::Job(session, job));
+    }
+
+    /// Asks something about the model.
+    pub fn query(&self, query: Query) {
+        self.send(Command::Query(query));
     }
 
     /// Ends `reply` when everything asked for before is done, so that an answer of the caller's own keeps its place.

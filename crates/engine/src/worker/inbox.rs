@@ -7,7 +7,6 @@ use tokio::sync::mpsc;
 use super::command::Command;
 use crate::error::Error;
 use crate::llama::AbortFlag;
-use crate::scheduler::{GenerationRequest, GenerationResult};
 
 /// The engine thread's end of the channel.
 #[derive(Debug)]
@@ -37,32 +36,30 @@ impl Inbox {
             };
             match command {
                 // Nobody wants these once the worker is to end; dropped, they say that it has stopped.
-                Command::Init(_) | Command::LoadModel(_) | Command::CreateContext(_) if self.stop.is_set() => {}
+                Command::Init(_) | Command::LoadModel(_) | Command::CreateContext(_) | Command::Query(_) if self.stop.is_set() => {}
                 wanted => return Some(wanted),
             }
         }
     }
 
-    /// Takes the generations that come next, without waiting; those behind another command must wait for it. What was aborted meanwhile need
-    /// not wait for anything.
-    pub(super) fn take_generations(&mut self, mut take: impl FnMut(GenerationRequest)) {
+    /// Takes what can be done beside running generations and comes next, without waiting; what is behind another command must wait for it.
+    /// What was aborted meanwhile need not wait for anything.
+    pub(super) fn take_concurrent(&mut self) -> Vec<Command> {
         while let Ok(command) = self.commands.try_recv() {
             self.waiting.push_back(command);
         }
-        while let Some(Command::Generate(_)) = self.waiting.front() {
-            if let Some(Command::Generate(request)) = self.waiting.pop_front() {
-                take(*request);
-            }
-        }
+        let n_concurrent = self.waiting.iter().take_while(|command| is_concurrent(command)).count();
+        let taken = self.waiting.drain(..n_concurrent).collect();
         if self.waiting.iter().any(is_aborted) {
             self.answer_aborted();
         }
+        taken
     }
 
     fn answer_aborted(&mut self) {
         for command in std::mem::take(&mut self.waiting) {
             match command {
-                Command::Generate(request) if request.abort.is_set() => request.reply.end(Ok(GenerationResult::aborted())),
+                Command::Job(_, job) if job.is_aborted() => job.refuse(Error::Aborted),
                 Command::LoadModel(command) if command.abort.is_set() => command.reply.end(Err(Error::Aborted)),
                 other => self.waiting.push_back(other),
             }
@@ -72,8 +69,13 @@ impl Inbox {
 
 fn is_aborted(command: &Command) -> bool {
     match command {
-        Command::Generate(request) => request.abort.is_set(),
+        Command::Job(_, job) => job.is_aborted(),
         Command::LoadModel(command) => command.abort.is_set(),
-        Command::Init(_) | Command::CreateContext(_) | Command::Barrier(_) | Command::Stop(_) => false,
+        _ => false,
     }
+}
+
+/// Whether a command leaves running generations as they are.
+pub(super) fn is_concurrent(command: &Command) -> bool {
+    matches!(command, Command::Job(..) | Command::CreateSession(_) | Command::Query(_))
 }

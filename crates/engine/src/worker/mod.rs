@@ -7,10 +7,17 @@ mod command;
 mod engine;
 mod handle;
 mod inbox;
+mod query;
 mod threads;
 
 pub use crate::llama::{AbortFlag, ContextParams, Device, DeviceKind, FlashAttention, KvCacheType, ModelInfo, ModelParams};
-pub use crate::scheduler::{Event, GenerationOptions, GenerationRequest, GenerationResult, Reply, StopReason, Timings, Usage};
+pub use crate::scheduler::{
+    Event, GenerationOptions, GenerationRequest, GenerationResult, HIGHEST_PRIORITY, Job, LikelyToken, Overflow, Reply, SessionId,
+    StopReason, Timings, TokenLogprobs, Usage,
+};
 pub use crate::session::Input;
-pub use command::{ContextInfo, ContextOptions, CreateContext, Gpu, Init, InitInfo, LoadModel, ModelDefaults, Standing};
+pub use command::{
+    ApplyTemplate, ContextInfo, ContextOptions, CreateContext, CreateSession, Gpu, Init, InitInfo, LoadModel, ModelDefaults, Query,
+    RenderedPrompt, Standing,
+};
 pub use handle::{WorkerHandle, stop_all};

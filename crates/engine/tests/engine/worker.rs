@@ -1,18 +1,16 @@
 //! The engine as its callers use it: a thread, commands, events, with the built-in model.
 
-mod support;
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::support::{Events, TemporaryFolder, Worker, model_path, model_with};
 use llama_worker_engine::chat::{Message, Role};
 use llama_worker_engine::error::Error;
 use llama_worker_engine::sampling::SamplingOptions;
 use llama_worker_engine::worker::{
     ContextOptions, CreateContext, Event, FlashAttention, GenerationOptions, GenerationRequest, GenerationResult, Input, KvCacheType,
-    LoadModel, ModelDefaults, ModelParams, Reply, StopReason,
+    LoadModel, ModelDefaults, ModelParams, Reply, SessionId, StopReason,
 };
-use support::{Events, TemporaryFolder, Worker, model_path, model_with};
 
 fn messages(list: &[(Role, &str)]) -> Input {
     Input::Messages(list.iter().map(|(role, content)| Message::new(*role, *content)).collect())
@@ -399,13 +397,14 @@ fn a_panic_becomes_the_error_of_its_generation_and_the_conversation_stays() {
                 sender.send(result).unwrap();
             }
         });
-        worker.handle.generate(GenerationRequest {
+        let request = GenerationRequest {
             input: story(),
             options: GenerationOptions::default(),
             abort: worker.handle.abort_flag(),
             accepted_at: Instant::now(),
             reply,
-        });
+        };
+        worker.handle.generate(SessionId::DEFAULT, request);
         assert!(matches!(ended.recv().unwrap(), Err(Error::Internal { .. })));
         assert!(worker.prompt("What is my name?").text.contains("Ana"));
     }
@@ -476,7 +475,7 @@ fn a_load_can_be_cancelled_in_the_middle() {
     let reply = Reply::new(move |event| match event {
         Event::Progress(_) => on_progress.set(),
         Event::Ended(result) => sender.send(result).unwrap(),
-        Event::Started | Event::Text(_) => {}
+        _ => {}
     });
     let params = ModelParams {
         path: model_path(),
@@ -488,6 +487,7 @@ fn a_load_can_be_cancelled_in_the_middle() {
     worker.handle.load_model(LoadModel {
         params,
         defaults: ModelDefaults::default(),
+        chat_template: None,
         abort,
         reply,
     });

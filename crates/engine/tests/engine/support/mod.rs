@@ -1,13 +1,18 @@
 //! A worker as a caller outside the engine uses it, with answers as values instead of events.
 
+pub(crate) mod gguf;
+pub(crate) mod plain;
+pub(crate) mod small_models;
+
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
+use llama_worker_engine::chat::Message;
 use llama_worker_engine::error::Result;
 use llama_worker_engine::worker::{
-    AbortFlag, ContextInfo, ContextOptions, CreateContext, Event, GenerationOptions, GenerationRequest, GenerationResult, Gpu, Init,
-    InitInfo, Input, LoadModel, ModelDefaults, ModelInfo, ModelParams, Reply, WorkerHandle,
+    AbortFlag, ContextInfo, ContextOptions, CreateContext, CreateSession, Event, GenerationOptions, GenerationRequest, GenerationResult,
+    Gpu, Init, InitInfo, Input, Job, LoadModel, ModelDefaults, ModelInfo, ModelParams, Reply, SessionId, WorkerHandle,
 };
 
 /// A test that waits longer than this hangs.
@@ -16,6 +21,23 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The built-in model.
 pub(crate) fn model_path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny-chat/tiny-chat.gguf")
+}
+
+/// Numbers that are the same in every run.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// A number from 0 up to, but not including, `end`. Marsaglia's xorshift.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap() % end
+    }
 }
 
 /// A folder that goes away with it.
@@ -92,7 +114,7 @@ impl<Value> Events<Value> {
             match self.next() {
                 Event::Text(piece) => text.push_str(&piece),
                 Event::Ended(result) => return (text, result),
-                Event::Started | Event::Progress(_) => {}
+                Event::Started | Event::Progress(_) | Event::Reasoning(_) | Event::Tokens(_) | Event::ToolCall(_) => {}
             }
         }
     }
@@ -156,6 +178,7 @@ impl Worker {
         self.handle.load_model(LoadModel {
             params,
             defaults,
+            chat_template: None,
             abort,
             reply,
         });
@@ -169,17 +192,45 @@ impl Worker {
     }
 
     pub(crate) fn start(&self, input: Input, options: GenerationOptions) -> (Events<GenerationResult>, AbortFlag) {
+        self.start_in(SessionId::DEFAULT, input, options)
+    }
+
+    pub(crate) fn start_in(&self, session: SessionId, input: Input, options: GenerationOptions) -> (Events<GenerationResult>, AbortFlag) {
         let (reply, events) = Events::reply();
         let abort = self.handle.abort_flag();
         let accepted_at = Instant::now();
-        self.handle.generate(GenerationRequest {
+        let request = GenerationRequest {
             input,
             options,
             abort: abort.clone(),
             accepted_at,
             reply,
-        });
+        };
+        self.handle.generate(session, request);
         (events, abort)
+    }
+
+    pub(crate) fn create_session(&self, id: SessionId, initial: Vec<Message>) {
+        let (reply, events) = Events::reply();
+        self.handle.create_session(CreateSession { id, initial, reply });
+        events.end().1.expect("a session");
+    }
+
+    pub(crate) fn job<Value: Send + 'static>(&self, id: SessionId, job: impl FnOnce(Reply<Value>) -> Job) -> Result<Value> {
+        let (reply, events) = Events::reply();
+        self.handle.submit(id, job(reply));
+        events.end().1
+    }
+
+    pub(crate) fn history(&self, id: SessionId) -> Result<Vec<Message>> {
+        self.job(id, Job::History)
+    }
+
+    pub(crate) fn ask(&self, id: SessionId, text: &str) -> GenerationResult {
+        let (streamed, result) = self.start_in(id, Input::Prompt(text.into()), GenerationOptions::default()).0.end();
+        let result = result.expect("a generation");
+        assert_eq!(streamed, result.text, "the pieces, concatenated, are the text");
+        result
     }
 
     pub(crate) fn prompt(&self, text: &str) -> GenerationResult {

@@ -1,9 +1,15 @@
 //! What requests answer, as JavaScript sees it: the engine's results with the names and number types of `index.d.ts`.
 
-use std::time::Duration;
+mod generation;
+mod json;
+mod message;
 
-use llama_worker_engine::worker::{ContextInfo, DeviceKind, GenerationResult, InitInfo, ModelInfo, StopReason};
+use llama_worker_engine::worker::{ContextInfo, DeviceKind, InitInfo, ModelInfo, RenderedPrompt};
 use serde::Serialize;
+
+pub(crate) use generation::{GenerationAnswer, LogprobsAnswer, logprobs, parsed, stop_reason_name};
+pub(crate) use json::Json;
+pub(crate) use message::{MessageAnswer, ToolCallAnswer};
 
 /// The value of a finished request.
 #[derive(Debug, Serialize)]
@@ -12,7 +18,12 @@ pub(crate) enum Answer {
     Init(InitAnswer),
     Model(ModelAnswer),
     Context(ContextAnswer),
-    Generation(GenerationAnswer),
+    Generation(Box<GenerationAnswer>),
+    Messages(Vec<MessageAnswer>),
+    Rendered(RenderedAnswer),
+    Tokens(Vec<i32>),
+    Text(String),
+    Count(usize),
 }
 
 /// Sizes in bytes and counts beyond 2³² cross as JavaScript numbers.
@@ -78,10 +89,20 @@ pub(crate) struct ModelAnswer {
     vocabulary_size: u32,
     layers: u32,
     embedding_size: u32,
+    chat_template: &'static str,
+    warnings: Vec<&'static str>,
 }
 
-impl From<&ModelInfo> for ModelAnswer {
-    fn from(info: &ModelInfo) -> Self {
+impl ModelAnswer {
+    /// `has_own_template`: whether the caller gave a template in place of the model's.
+    pub(crate) fn new(info: &ModelInfo, has_own_template: bool) -> Self {
+        /// Better than none for most models, but a guess.
+        const GUESSED: &str = "the model has no chat template: ChatML is used; the option `chatTemplate` sets another one";
+        let (chat_template, warning) = match (has_own_template, info.has_chat_template) {
+            (true, _) => ("option", None),
+            (false, true) => ("model", None),
+            (false, false) => ("chatml", Some(GUESSED)),
+        };
         Self {
             name: info.name.clone(),
             size: js_number(info.size),
@@ -93,6 +114,8 @@ impl From<&ModelInfo> for ModelAnswer {
             vocabulary_size: info.vocabulary_size,
             layers: info.layers,
             embedding_size: info.embedding_size,
+            chat_template,
+            warnings: warning.into_iter().collect(),
         }
     }
 }
@@ -102,6 +125,7 @@ impl From<&ModelInfo> for ModelAnswer {
 pub(crate) struct ContextAnswer {
     context_size: usize,
     batch_size: usize,
+    sequences: u32,
     threads: u32,
 }
 
@@ -110,68 +134,24 @@ impl From<ContextInfo> for ContextAnswer {
         Self {
             context_size: info.context_size,
             batch_size: info.batch_size,
+            sequences: info.sequences,
             threads: info.threads,
         }
     }
 }
 
+/// What the model is given.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct GenerationAnswer {
-    text: String,
-    stop_reason: &'static str,
-    usage: UsageAnswer,
-    timings: TimingsAnswer,
+pub(crate) struct RenderedAnswer {
+    prompt: String,
+    tokens: Vec<i32>,
 }
 
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(clippy::struct_field_names, reason = "the names of `index.d.ts`")]
-struct UsageAnswer {
-    prompt_tokens: usize,
-    cached_tokens: usize,
-    completion_tokens: usize,
-    total_tokens: usize,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct TimingsAnswer {
-    prompt_ms: f64,
-    first_token_ms: f64,
-    generation_ms: f64,
-    tokens_per_second: f64,
-}
-
-impl From<&GenerationResult> for GenerationAnswer {
-    fn from(result: &GenerationResult) -> Self {
-        let (usage, timings) = (result.usage, result.timings);
-        let milliseconds = |duration: Duration| duration.as_secs_f64() * 1000.0;
+impl From<&RenderedPrompt> for RenderedAnswer {
+    fn from(rendered: &RenderedPrompt) -> Self {
         Self {
-            text: result.text.clone(),
-            stop_reason: stop_reason_name(result.stop_reason),
-            usage: UsageAnswer {
-                prompt_tokens: usage.prompt_tokens,
-                cached_tokens: usage.cached_tokens,
-                completion_tokens: usage.completion_tokens,
-                total_tokens: usage.prompt_tokens + usage.completion_tokens,
-            },
-            timings: TimingsAnswer {
-                prompt_ms: milliseconds(timings.prompt),
-                first_token_ms: milliseconds(timings.first_token),
-                generation_ms: milliseconds(timings.generation),
-                tokens_per_second: timings.tokens_per_second,
-            },
+            prompt: rendered.prompt.clone(),
+            tokens: rendered.tokens.clone(),
         }
-    }
-}
-
-pub(crate) fn stop_reason_name(reason: StopReason) -> &'static str {
-    match reason {
-        StopReason::EogToken => "eogToken",
-        StopReason::MaxTokens => "maxTokens",
-        StopReason::CustomStopTrigger => "customStopTrigger",
-        StopReason::ContextFull => "contextFull",
-        StopReason::Abort => "abort",
     }
 }

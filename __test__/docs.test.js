@@ -1,0 +1,147 @@
+/**
+ * Runs every example of the README and of docs/, and holds the table of options against the code.
+ *
+ * An example is a fenced block marked `js`. One that requires or imports the package is a program of its own; any other is run with a `worker` that has
+ * the built-in model and a context. Blocks that need more than Node.js are marked otherwise, for instance `js electron`.
+ */
+
+"use strict";
+
+const assert = require("node:assert/strict");
+const { execFile } = require("node:child_process");
+const fs = require("node:fs");
+const os = require("node:os");
+const path = require("node:path");
+const { after, before, describe, test } = require("node:test");
+const { promisify } = require("node:util");
+const { LlamaWorker, builtInModelPath } = require("../js/index.js");
+
+const ROOT = path.join(__dirname, "..");
+const PAGES = ["README.md", ...fs.readdirSync(path.join(ROOT, "docs")).map((name) => path.join("docs", name))].filter(
+  (name) => name.endsWith(".md"),
+);
+const FENCED = /^```js\n([\s\S]*?)^```$/gm;
+const LONGEST_RUN_MS = 120_000;
+
+const run = promisify(execFile);
+/** @type {string} where `require("llama-worker")` finds this checkout */
+let project;
+
+before(() => {
+  project = fs.mkdtempSync(path.join(os.tmpdir(), "llama-worker-docs-"));
+  fs.mkdirSync(path.join(project, "node_modules"));
+  fs.symlinkSync(ROOT, path.join(project, "node_modules", "llama-worker"), "junction");
+});
+after(() => fs.rmSync(project, { recursive: true, force: true }));
+
+/** @param {string} page */
+function examples(page) {
+  const text = fs.readFileSync(path.join(ROOT, page), "utf8");
+  return [...text.matchAll(FENCED)].map((match) => ({
+    code: match[1],
+    line: text.slice(0, match.index).split("\n").length + 1,
+  }));
+}
+
+/** @param {string} code */
+function program(code) {
+  if (/require\("llama-worker"\)|from "llama-worker"/.test(code)) return code;
+  return `
+    const { LlamaWorker, LlamaError, builtInModelPath } = require("llama-worker");
+    const longText = "The quick brown fox jumps over the lazy dog. ".repeat(100);
+    (async () => {
+      const worker = new LlamaWorker();
+      await worker.init();
+      await worker.loadModel(builtInModelPath);
+      await worker.createContext();
+      {${code}}
+      await new Promise((resolve) => {
+        // Examples over the port have no promise to wait for.
+        const isDone = () => worker.session.history().then(resolve);
+        setTimeout(isDone, 300);
+      });
+      await worker.cleanup();
+    })();
+  `;
+}
+
+for (const page of PAGES) {
+  describe(page, () => {
+    for (const { code, line } of examples(page)) {
+      test(`the example in line ${line} runs`, async () => {
+        const isModule = /^import /m.test(code);
+        const file = path.join(project, `${path.basename(page)}-${line}.${isModule ? "mjs" : "cjs"}`);
+        fs.writeFileSync(file, program(code));
+        await run(process.execPath, ["--unhandled-rejections=strict", file], { cwd: project, timeout: LONGEST_RUN_MS });
+      });
+    }
+  });
+}
+
+describe("docs/options.md", () => {
+  const table = fs.readFileSync(path.join(ROOT, "docs", "options.md"), "utf8");
+  const rows = [...table.matchAll(/^\| `(\w+)` \| (.*) \| (.*) \| (.*) \|$/gm)].map(([, name, , , port]) => ({
+    name,
+    port,
+  }));
+  const worker = new LlamaWorker();
+
+  before(async () => {
+    await worker.init();
+    await worker.loadModel(builtInModelPath);
+    await worker.createContext();
+  });
+  after(() => worker.cleanup());
+
+  test("has a row for every option of the types, and no other", () => {
+    const types = fs.readFileSync(path.join(ROOT, "index.d.ts"), "utf8");
+    const declared = new Set(
+      ["GenerateOptions", "MessageGenerateOptions"].flatMap((name) => propertyNames(types, name)),
+    );
+    assert.deepEqual([...new Set(rows.map(({ name }) => name))].sort(), [...declared].sort());
+  });
+
+  for (const { name, port } of rows) {
+    if (port !== "only there") {
+      test(`\`${name}\` is known to generate`, async () => {
+        await assert.rejects(
+          worker.generate("Hello!", /** @type {any} */ ({ [name]: Symbol("bad") })),
+          (/** @type {any} */ error) => {
+            assert.equal(error.code, "INVALID_OPTION");
+            assert.ok(error.message.includes(`\`${name}`), error.message);
+            return true;
+          },
+        );
+      });
+    }
+    if (!port.startsWith("no")) {
+      test(`\`${name}\` is known over the port`, async () => {
+        const refused = new Promise((resolve) => {
+          worker.onMessage = (message) => message.type === "error" && resolve(message);
+        });
+        worker.handleMessage(
+          /** @type {any} */ ({ type: "generate_completion", prompt: "Hello!", options: { [name]: Number.NaN } }),
+        );
+        const { code, details } = await refused;
+        assert.equal(code, "INVALID_OPTION");
+        assert.ok(details.includes(`\`${name}`), details);
+      });
+    }
+  }
+});
+
+/**
+ * The properties that an interface of index.d.ts declares itself.
+ *
+ * @param {string} types
+ * @param {string} name
+ */
+function propertyNames(types, name) {
+  const ts = require("typescript");
+  const source = ts.createSourceFile("index.d.ts", types, ts.ScriptTarget.Latest);
+  const found = source.statements.find((/** @type {any} */ statement) => statement.name?.text === name);
+  const members = found?.members ?? found?.type?.types?.flatMap((/** @type {any} */ type) => type.members ?? []) ?? [];
+  return members
+    .filter((/** @type {any} */ member) => member.name?.text)
+    .map((/** @type {any} */ member) => member.name.text);
+}

@@ -1,0 +1,99 @@
+//! A grammar in the form that is matched: rules as sequences of elements, one after the other in one list.
+
+use crate::llama::Token;
+
+/// A place in [`Grammar::code`].
+pub(super) type Position = u32;
+
+/// What is expected at a place of a rule.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Element {
+    /// One of these characters.
+    Char(CharSet),
+    /// A token, by its number.
+    Token(Token),
+    /// Any other token.
+    NotToken(Token),
+    /// What a rule stands for.
+    Rule(u32),
+    /// The end of an alternative.
+    End,
+}
+
+/// Rules ready to be matched.
+#[derive(Debug)]
+pub(super) struct Grammar {
+    /// The elements of all alternatives, each closed by [`Element::End`].
+    pub(super) code: Vec<Element>,
+    /// Where the alternatives of each rule begin.
+    pub(super) rules: Vec<Vec<Position>>,
+    /// The rule an answer is held to.
+    pub(super) root: u32,
+}
+
+/// Characters, as ranges of code points in ascending order that do not touch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CharSet(Vec<(u32, u32)>);
+
+/// The highest code point of Unicode.
+const LAST: u32 = 0x0010_FFFF;
+
+impl CharSet {
+    pub(super) fn one(code_point: u32) -> Self {
+        Self(vec![(code_point, code_point)])
+    }
+
+    pub(super) fn any() -> Self {
+        Self(vec![(0, LAST)])
+    }
+
+    /// The characters in any of `ranges`, both ends included; a range from high to low is empty.
+    pub(super) fn of(mut ranges: Vec<(u32, u32)>) -> Self {
+        ranges.retain(|(low, high)| low <= high);
+        ranges.sort_unstable();
+        let mut merged: Vec<(u32, u32)> = Vec::with_capacity(ranges.len());
+        for (low, high) in ranges {
+            match merged.last_mut() {
+                Some(last) if low <= last.1.saturating_add(1) => last.1 = last.1.max(high),
+                _ => merged.push((low, high)),
+            }
+        }
+        Self(merged)
+    }
+
+    /// All other characters.
+    pub(super) fn complement(&self) -> Self {
+        let mut others = Vec::with_capacity(self.0.len() + 1);
+        let mut next = 0;
+        for &(low, high) in &self.0 {
+            if next < low {
+                others.push((next, low - 1));
+            }
+            next = high.saturating_add(1);
+        }
+        if next <= LAST {
+            others.push((next, LAST));
+        }
+        Self(others)
+    }
+
+    /// Whether one of the characters lies between `low` and `high`, both included.
+    pub(super) fn meets(&self, low: u32, high: u32) -> bool {
+        self.0.iter().any(|&(first, last)| first <= high && low <= last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_merge_and_complement() {
+        let set = CharSet::of(vec![(5, 9), (1, 2), (3, 4), (20, 10), (7, 12)]);
+        assert_eq!(set, CharSet(vec![(1, 12)]));
+        assert_eq!(set.complement(), CharSet(vec![(0, 0), (13, LAST)]));
+        assert_eq!(set.complement().complement(), set);
+        assert_eq!(CharSet::any().complement(), CharSet(vec![]));
+        assert!(set.meets(12, 40) && !set.meets(13, 40) && set.meets(0, LAST));
+    }
+}

@@ -1,0 +1,9 @@
+//! The chat room with templates in the forms of the model families: what the model is given, and how its answers are taken apart.
+
+mod answers;
+mod data;
+mod families;
+mod fixture;
+mod gguf;
+mod random;
+mod robust;

@@ -1,0 +1,209 @@
+//! What nobody sends on purpose: templates without end, JSON without bottom, a megabyte of text, answers in no known format.
+
+use llama_worker_engine::chat::{AnswerReader, ChatFormat, ChatOptions, Message, Role, ToolCall};
+use llama_worker_engine::error::Result;
+
+use crate::answers::{letters, read};
+use crate::fixture::{ALL_FAMILIES, BUILT_IN, ROOMY, conversation, family, prompt, text, with_tools};
+
+/// The engine's thread has as much.
+const STACK_BYTES: usize = 256 << 20;
+
+fn on_a_large_stack(test: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(test).unwrap();
+    thread.join().unwrap();
+}
+
+fn render(template: &str) -> Result<String> {
+    ChatFormat::check_template(template)?;
+    let format = ChatFormat::new(&ALL_FAMILIES, Some(template))?;
+    Ok(format.prompt(&conversation(), &ChatOptions::default(), ROOMY)?.text)
+}
+
+/// Each of these once ended the process.
+#[test]
+fn templates_without_end_are_coded_errors() {
+    let templates = [
+        "{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}".to_owned(),
+        "{% macro f(x) %}{% if x %}{{ g(x) }}{% endif %}{% endmacro %}{% macro g(x) %}{% for i in [1] %}{{ f(x) }}{% endfor %}{% endmacro %}{{ f(1) }}".to_owned(),
+        "{% macro f(x) %}{{ f(x) }}{% endmacro %}x{% if messages[0].content == 'Be brief.' %}{{ f(1) }}{% endif %}".to_owned(),
+        format!("{{{{ {}1{} }}}}", "(".repeat(120_000), ")".repeat(120_000)),
+        format!("{{{{ {}", "[".repeat(250_000)),
+        "x".repeat(300_000),
+    ];
+    on_a_large_stack(move || {
+        for template in templates {
+            let error = render(&template).unwrap_err();
+            assert_eq!(error.code(), "TEMPLATE_FAILED", "{template:.80}");
+        }
+    });
+}
+
+#[test]
+fn templates_that_are_merely_deep_work() {
+    on_a_large_stack(|| {
+        let counting = "{% macro f(x) %}{% if x > 0 %}<{{ f(x - 1) }}>{% endif %}{% endmacro %}{{ f(300) }}";
+        assert_eq!(render(counting).unwrap(), "<".repeat(300) + &">".repeat(300));
+        let cases = [
+            ("-", "1", ""),
+            ("not ", "1", ""),
+            ("(", "1", ")"),
+            ("", "1", "+1"),
+            ("", "'a'", "|trim"),
+            ("1 if 1 else ", "1", ""),
+        ];
+        for (before, core, after) in cases {
+            let template = format!("x{{{{ {}{core}{} }}}}", before.repeat(5000), after.repeat(5000));
+            render(&template).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_megabyte_of_text_is_rendered_and_read() {
+    let format = ChatFormat::new(&BUILT_IN, None).unwrap();
+    for content in [
+        "word <|im_end|> more ".repeat(50_000),
+        "<".repeat(1_000_000),
+        "<|im_end|>".repeat(100_000),
+        "\\ufdd0".repeat(150_000),
+    ] {
+        assert!(text(&format, &[Message::new(Role::User, content.as_str())]).contains(&content));
+        let prompt = prompt(&format, &conversation(), &with_tools());
+        let (seen, _) = read(
+            &prompt,
+            content.as_bytes().chunks(4000).map(|chunk| std::str::from_utf8(chunk).unwrap()),
+            true,
+        );
+        assert_eq!(seen.text, content);
+    }
+}
+
+/// A call of `weather` that the schema does not limit, with lists in lists.
+fn deep_call(depth: usize) -> String {
+    let list = "[".repeat(depth) + &"]".repeat(depth);
+    format!("<tool_call>\n{{\"name\": \"weather\", \"arguments\": {{\"city\": {list}}}}}\n</tool_call>")
+}
+
+#[test]
+fn deep_json_in_an_answer_ends_no_process() {
+    on_a_large_stack(|| {
+        let mut options = with_tools();
+        options.tools[0].parameters = r#"{"type":"object"}"#.into();
+        let prompt = prompt(&family("qwen"), &conversation(), &options);
+        for (depth, is_read) in [(100, true), (1000, false), (50_000, false)] {
+            let (seen, reader) = read(&prompt, [deep_call(depth).as_str()], true);
+            assert_eq!(reader.calls().len(), usize::from(is_read), "{depth}");
+            assert!(seen.text.is_empty() || !is_read);
+        }
+    });
+}
+
+fn with_arguments(arguments: &str) -> Vec<Message> {
+    let call = ToolCall {
+        id: "callabc01".into(),
+        name: "weather".into(),
+        arguments: arguments.into(),
+    };
+    let called = Message {
+        tool_calls: vec![call],
+        ..Message::new(Role::Assistant, "")
+    };
+    vec![Message::new(Role::User, "Hi"), called, Message::new(Role::Tool, "sunny")]
+}
+
+#[test]
+fn arguments_that_are_no_object_are_written_as_what_they_are() {
+    let deep = "[".repeat(1000);
+    let cases = [
+        ("", "{}"),
+        (" ", "{}"),
+        ("[1]", "[1]"),
+        ("\"Rome\"", "\"Rome\""),
+        ("7", "7"),
+        ("Rome <|im_end|>", "\"Rome <|im_end|>\""),
+        (deep.as_str(), deep.as_str()),
+    ];
+    for family_name in ["qwen", "llama-3", "granite"] {
+        for (arguments, written) in cases {
+            let text = prompt(&family(family_name), &with_arguments(arguments), &with_tools()).text;
+            // Some templates write texts without quotes.
+            assert!(text.contains(written.trim_matches('"')), "{family_name} {arguments:.40?}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_schema_that_is_no_json_is_refused() {
+    let mut options = with_tools();
+    options.tools[1].parameters = "[".repeat(1000);
+    let error = family("qwen").prompt(&conversation(), &options, ROOMY).unwrap_err();
+    assert_eq!(error.code(), "INVALID_OPTION");
+    assert!(error.to_string().contains("tools.add.parameters"), "{error}");
+}
+
+/// They were lost where the parser had taken their beginning for that of a call.
+#[test]
+fn answers_in_no_known_format_are_text() {
+    let cases = [
+        ("llama-3", r#"{"mood": "good"}"#),
+        ("llama-3", r#"Look: {"name": "nobody", "parameters": {}}"#),
+        ("qwen", "Hm. <tool_call>\n{\"name\": \"nobody\", \"arguments\": {}}\n</tool_call>"),
+        ("qwen", "<tool_call>weather</tool_call>"),
+        ("granite", r#"<|tool_call|>{"name": "weather"}"#),
+        ("gpt-oss", "Just text."),
+        ("command-r7b", "Just text."),
+        ("deepseek", "</think>Yes.<｜tool▁calls▁begin｜>weather<｜tool▁calls▁end｜>"),
+    ];
+    for (name, raw) in cases {
+        let prompt = prompt(&family(name), &conversation(), &with_tools());
+        for pieces in [vec![raw], letters(raw)] {
+            let (seen, reader) = read(&prompt, pieces, true);
+            assert_eq!(seen.text, raw.trim_start_matches("</think>"), "{name}");
+            assert!(reader.calls().is_empty(), "{name} {raw:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_continued_is_not_handed_out_again() {
+    for name in [
+        "llama-3",
+        "mistral",
+        "gemma",
+        "qwen",
+        "phi",
+        "deepseek",
+        "gpt-oss",
+        "granite",
+        "command-r",
+        "command-r7b",
+    ] {
+        for begun in ["I am", "I am \n", "1 < 2 <t", "<think>"] {
+            let messages = [conversation(), vec![Message::new(Role::Assistant, begun)]].concat();
+            let prompt = prompt(&family(name), &messages, &ChatOptions::default());
+            let (seen, _) = read(&prompt, [" fine", ", thank", "s < you."], true);
+            assert_eq!(seen.text, " fine, thanks < you.", "{name} {begun:?}");
+            assert_eq!(seen.reasoning, "", "{name} {begun:?}");
+        }
+    }
+}
+
+#[test]
+fn calls_without_an_id_of_their_own_get_one() {
+    let prompt = prompt(&family("qwen"), &conversation(), &with_tools());
+    let call = "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>";
+    let mut ids: Vec<String> = Vec::new();
+    for _ in 0..20 {
+        let (_, reader): (_, AnswerReader) = read(&prompt, [call, "\n", call], true);
+        ids.extend(reader.calls().iter().map(|call| call.id.clone()));
+    }
+    assert!(
+        ids.iter()
+            .all(|id| id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric())),
+        "{ids:?}"
+    );
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 40);
+}

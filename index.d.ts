@@ -37,10 +37,10 @@ export const builtInModelPath: string;
  * - `CONTEXT_CREATION_FAILED`: llama.cpp could not create the context
  * - `INSUFFICIENT_MEMORY`: the model or the context needs more memory than there is
  * - `TEMPLATE_FAILED`: the model's chat template, or the one given as `chatTemplate`, is broken or does not accept these messages
- * - `TOOLS_UNSUPPORTED`: the model's chat template knows no tools; `chatTemplate` sets another
  * - `PROMPT_TOO_LONG`: the prompt does not fit into the context, not even alone with its system prompt
  * - `INVALID_GRAMMAR`: `grammar` is no GBNF grammar that llama.cpp understands
  * - `UNSUPPORTED_SCHEMA`: `jsonSchema`, or the parameters of a tool, use a keyword that cannot be kept to
+ * - `CONSTRAINT_FAILED`: no token continues the answer as its grammar, its schema or the form of a tool call asks for
  * - `SESSION_DISPOSED`: the session was disposed of, or a new context or model has taken the place of its own
  * - `TOOL_LOOP_LIMIT`: the model still called tools after `maxToolRounds` rounds
  * - `DECODE_FAILED`: llama.cpp failed while evaluating
@@ -65,10 +65,10 @@ export type ErrorCode =
   | "CONTEXT_CREATION_FAILED"
   | "INSUFFICIENT_MEMORY"
   | "TEMPLATE_FAILED"
-  | "TOOLS_UNSUPPORTED"
   | "PROMPT_TOO_LONG"
   | "INVALID_GRAMMAR"
   | "UNSUPPORTED_SCHEMA"
+  | "CONSTRAINT_FAILED"
   | "SESSION_DISPOSED"
   | "TOOL_LOOP_LIMIT"
   | "DECODE_FAILED"
@@ -166,9 +166,12 @@ export interface LoadModelOptions {
    * @default the model's; ChatML, with a warning in {@link ModelInfo.warnings}, for a model without one
    */
   chatTemplate?: string | null | undefined;
-  /** Called with 0 to 1, and exactly once with 1. What it throws aborts the load and is what the promise rejects with. */
+  /** Called with 0 to 1, and exactly once with 1. What it throws aborts the load, as `signal` does, and is what the promise rejects with. */
   onProgress?: ((progress: number) => void) | null | undefined;
-  /** Aborting it stops the load, unless that is done already; the promise then rejects with the signal's reason. */
+  /**
+   * Aborting it stops the load, unless that is done already; the promise then rejects with the signal's reason. There may be no model then: the one
+   * before is given up when llama.cpp begins to load, so that both need not fit into memory.
+   */
   signal?: AbortSignal | null | undefined;
 }
 
@@ -375,7 +378,10 @@ export interface Tool {
   parameters?: object | null | undefined;
   /**
    * Answers a call. A string goes to the model as it is, anything else as JSON, nothing at all as `null`. What it throws goes to the model as
-   * `Error: ` and the message; the generation goes on. Must not wait for another generation of the same session, which only begins after this one.
+   * `Error: ` and the message; the generation goes on. It is called as a method of its tool, and the arguments are its own.
+   *
+   * Must not wait for what its own session does only after this generation: another `generate`, `preload`, `setHistory`, `reset` and `dispose`. It would
+   * wait for itself, until somebody aborts. `history` and `countTokens` answer at once, unless one of those has been asked for and waits.
    * @default none: the generation resolves with `stopReason: "toolCalls"`
    */
   handler?: ((args: ToolArguments, context: ToolContext) => unknown) | null | undefined;
@@ -445,7 +451,8 @@ export type ResponseChunk =
 /** Options of {@link LlamaWorker.generate}. Unknown ones are ignored. */
 export interface GenerateOptions {
   /**
-   * Longest answer, in tokens, thoughts and tool calls included; 0, a negative number and Infinity set no limit. With handlers, of each round.
+   * Longest answer, in tokens, thoughts and tool calls included; 0, a negative number and Infinity set no limit. With handlers, of each round. A tool
+   * call that it cuts off is dropped.
    * @default no limit: until the model ends its answer or the context is full
    */
   maxTokens?: number | null | undefined;
@@ -524,7 +531,8 @@ export interface GenerateOptions {
    */
   trimWhitespaceSuffix?: boolean | null | undefined;
   /**
-   * What the answer begins with; the model goes on from there. It is the first chunk and part of the result.
+   * What the answer begins with; the model goes on from there. It is the first chunk and part of the result. Not together with `grammar` or
+   * `jsonSchema`, which hold from the first character.
    * @default none
    */
   responsePrefix?: string | null | undefined;
@@ -555,13 +563,13 @@ export interface GenerateOptions {
    */
   logprobs?: boolean | number | null | undefined;
   /**
-   * A grammar in llama.cpp's GBNF that the answer keeps to. Not together with `jsonSchema`, `tools` or `functions`.
+   * A grammar in llama.cpp's GBNF that the answer keeps to. Not together with `jsonSchema`, `tools`, `functions` or `responsePrefix`.
    * @default none
    */
   grammar?: string | null | undefined;
   /**
    * A JSON schema that the answer keeps to, as an object or its JSON text; the result then has {@link GenerationResult.parsed}. Not together with
-   * `grammar`, `tools` or `functions`.
+   * `grammar`, `tools`, `functions` or `responsePrefix`.
    * @default none
    */
   jsonSchema?: object | string | null | undefined;
@@ -587,7 +595,8 @@ export interface GenerateOptions {
   maxToolRounds?: number | null | undefined;
   /**
    * What happens when the conversation is longer than the context: the oldest turns are not shown to the model any more (the system prompt and the
-   * newest turn are), or the promise rejects with `PROMPT_TOO_LONG`.
+   * newest turn are), or the promise rejects with `PROMPT_TOO_LONG`. An answer whose own turn alone fills the context ends with
+   * `stopReason: "contextFull"` in both cases.
    * @default "dropOldest"
    */
   contextOverflow?: "dropOldest" | "error" | null | undefined;
@@ -616,10 +625,14 @@ export interface GenerateOptions {
   stopOnAbortSignal?: boolean | null | undefined;
   /**
    * Called with each piece of text. What it throws aborts the generation and is what the promise rejects with; the
-   * conversation is as it was before only if the model had not ended its answer yet. This holds for the other callbacks, too.
+   * conversation is as it was before only if the model had not ended its answer yet. Nobody waits for a promise that it returns, and a rejection of
+   * that promise is yours to handle. All this holds for the other callbacks, too.
    */
   onTextChunk?: ((chunk: string) => void) | null | undefined;
-  /** Called with the tokens of each piece of text; those of thoughts and of tool calls are not among them. */
+  /**
+   * Called with the tokens of each piece of text, as numbers; those of thoughts and of tool calls are not among them. Not to be confused with the
+   * third argument of {@link LlamaWorker.generate}, which gets the text.
+   */
   onToken?: ((tokens: number[]) => void) | null | undefined;
   /** Called with each piece of a thought. */
   onReasoningChunk?: ((chunk: string) => void) | null | undefined;
@@ -791,9 +804,14 @@ export interface TokenizeOptions {
   special?: boolean | null | undefined;
 }
 
+/** Options of {@link ChatSession.countTokens}: those that have a part in the prompt, as in {@link GenerateOptions}. */
+export type CountTokensOptions = Pick<
+  GenerateOptions,
+  "tools" | "functions" | "toolChoice" | "reasoning" | "chatTemplateKwargs"
+>;
+
 /** Options of {@link LlamaWorker.applyChatTemplate}: those that have a part in the prompt, as in {@link GenerateOptions}. */
-export interface ApplyChatTemplateOptions
-  extends Pick<GenerateOptions, "tools" | "functions" | "toolChoice" | "reasoning" | "chatTemplateKwargs"> {
+export interface ApplyChatTemplateOptions extends CountTokensOptions {
   /**
    * A chat template in Jinja, in place of the one that the model was loaded with.
    * @default that one
@@ -850,7 +868,8 @@ export interface MessagePortLike {
 /**
  * One conversation. Several of them share a worker's context and run at the same time.
  *
- * What is asked of a session takes effect in that order. After {@link dispose}, and after a new context or model has taken the place of the
+ * What is asked of a session takes effect in that order; what comes after a generation whose tools have handlers waits for the end of all its rounds.
+ * After {@link dispose}, and after a new context or model has taken the place of the
  * session's own, everything rejects with `SESSION_DISPOSED`; before there is a new context, with `CONTEXT_NOT_CREATED`. A session that nobody
  * keeps is disposed of some time later; one that is kept keeps its worker.
  *
@@ -868,7 +887,10 @@ export interface ChatSession {
     onToken?: ((chunk: string) => void) | null,
   ): Generation<Parsed>;
 
-  /** What was said, as far as it has been when this is asked for; while tools run, up to their calls. */
+  /**
+   * What was said, with all that was asked for before. Asked for while tools run and nothing else waits, it does not wait for their results: it tells
+   * what was said up to their calls.
+   */
   history(): Promise<HistoryMessage[]>;
 
   /**
@@ -882,21 +904,27 @@ export interface ChatSession {
   reset(): Promise<void>;
 
   /**
-   * Evaluates the conversation with `prompt` as the next thing the user says, so that the answer to it begins sooner. Changes nothing that was said.
+   * Evaluates the conversation with `prompt` as the next thing the user says, so that the answer to it begins sooner. Changes nothing that was said, and
+   * takes its place in the order of generations. {@link LlamaWorker.abort} ends it early; the promise resolves then, too.
    *
-   * @param options those of the generation that will follow; an aborted `signal` rejects with its reason
+   * Rejects with what {@link generate} rejects with for the prompt and its options.
+   *
+   * @param options those of the generation that will follow, tools included: what is not the same has to be evaluated again. Callbacks and handlers are
+   *   not called. An aborted `signal` rejects with its reason.
    */
   preload(prompt: string, options?: GenerateOptions | null): Promise<void>;
 
   /**
-   * How many tokens the model would be given: the conversation, with `prompt` as the next thing the user says if there is one.
+   * How many tokens the model would be given: the conversation, with `prompt` as the next thing the user says if there is one. While tools run it
+   * answers as {@link history} does.
    *
-   * @param options those that have a part in the prompt, as in {@link ApplyChatTemplateOptions}
+   * @param options those of the generation that will follow, as far as they have a part in the prompt; others are ignored
    */
-  countTokens(prompt?: string | null, options?: GenerateOptions | null): Promise<number>;
+  countTokens(prompt?: string | null, options?: CountTokensOptions | null): Promise<number>;
 
   /**
-   * Ends the session when what was asked of it before is done. Harmless when that has happened already, and for the worker's default session,
+   * Ends the session when what was asked of it before is done: it waits for a running generation, which {@link LlamaWorker.abort} or its signal ends
+   * sooner. Harmless when that has happened already, and for the worker's default session,
    * which lasts as long as its context.
    */
   dispose(): Promise<void>;
@@ -977,16 +1005,17 @@ export class LlamaWorker {
    *
    * A prompt is the next user turn of the conversation so far. A list of messages is the conversation: it takes the place of
    * what was said before, and when its last message is the user's, that one is answered; else generation goes on from there. A list of
-   * nothing but tool messages goes on with a conversation that waits for them.
+   * nothing but tool messages goes on with a conversation that waits for them. A list that ends with the assistant's tool calls has nothing to go on
+   * from and is refused with `INVALID_MESSAGES`.
    * Generations of one session run one after the other, in the order they were asked for, each with all its tool calls; those of several sessions
    * run at the same time. One that fails or is aborted before the model has ended its answer leaves the conversation as it was.
    *
-   * Rejects with `NOT_INITIALIZED`, `CONTEXT_NOT_CREATED`, `INVALID_OPTION`, `INVALID_MESSAGES`, `TEMPLATE_FAILED`, `TOOLS_UNSUPPORTED`,
-   * `INVALID_GRAMMAR`, `UNSUPPORTED_SCHEMA`, `PROMPT_TOO_LONG`, `DECODE_FAILED`, `TOOL_LOOP_LIMIT`, `WORKER_STOPPED`; with `SESSION_DISPOSED` when the
+   * Rejects with `NOT_INITIALIZED`, `CONTEXT_NOT_CREATED`, `INVALID_OPTION`, `INVALID_MESSAGES`, `TEMPLATE_FAILED`,
+   * `INVALID_GRAMMAR`, `UNSUPPORTED_SCHEMA`, `CONSTRAINT_FAILED`, `PROMPT_TOO_LONG`, `DECODE_FAILED`, `TOOL_LOOP_LIMIT`, `WORKER_STOPPED`; with `SESSION_DISPOSED` when the
    * context is replaced while tools run. After {@link abort} it resolves with what there is, and `stopReason: "abort"`.
    *
    * @typeParam Parsed what `jsonSchema` describes
-   * @param onToken called with each piece of text, as `options.onTextChunk` is
+   * @param onToken called with each piece of text, as `options.onTextChunk` is; `options.onToken` is another one and gets token numbers
    *
    * @example
    * ```ts
@@ -1029,7 +1058,7 @@ export class LlamaWorker {
   /**
    * What the model would be given for messages, for looking and testing. Generates nothing and changes nothing.
    *
-   * Rejects with `INVALID_MESSAGES`, `TEMPLATE_FAILED` and `TOOLS_UNSUPPORTED`, too.
+   * Rejects with `INVALID_MESSAGES` and `TEMPLATE_FAILED`, too.
    */
   applyChatTemplate(
     messages: readonly ChatMessage[],
@@ -1044,7 +1073,7 @@ export class LlamaWorker {
   abort(): boolean;
 
   /**
-   * Aborts everything, frees sessions, context and model, and closes the port. Afterwards every call is refused with
+   * Aborts everything, frees sessions, context and model, and closes the port. Generations resolve as after {@link abort}. Afterwards every call is refused with
    * `WORKER_STOPPED`. Calling it again is harmless.
    */
   cleanup(): Promise<void>;
@@ -1053,7 +1082,8 @@ export class LlamaWorker {
   [Symbol.asyncDispose](): Promise<void>;
 
   /**
-   * Takes a message of the contract as if it had come over a port. Answers through {@link onMessage}, failures included.
+   * Takes a message of the contract as if it had come over a port. Answers through {@link onMessage}, failures included. While a generation whose tools
+   * have handlers is under way in the default session, all messages but `abort` and `tool_result` wait for its end.
    *
    * @throws {LlamaError} `WORKER_STOPPED`
    */
@@ -1095,14 +1125,16 @@ export type LoadModelMessage = Inbound & { type: "load_model" } & (
 /** The options of a generation that are no data, and so cannot be sent in a message. */
 type CallOptions =
   | "signal"
-  | "stopOnAbortSignal"
   | "onTextChunk"
   | "onToken"
   | "onReasoningChunk"
   | "onResponseChunk"
   | "onFunctionCallParamsChunk";
 
-/** Generation options that can be sent in a message; tools without handlers. Further fields of node-llama-cpp are ignored. */
+/**
+ * Generation options that can be sent in a message; tools without handlers. Further fields of node-llama-cpp are ignored. `stopOnAbortSignal` is about
+ * the message `abort`: the answer stays in the conversation as far as it came; there is no `completion_done` then, as after any abort.
+ */
 export type MessageGenerateOptions = Omit<GenerateOptions, CallOptions> & {
   /**
    * Whether thoughts are told, as `reasoning_chunk` messages.

@@ -12,6 +12,7 @@ const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
 const { pathToFileURL } = require("node:url");
+const { CODES } = require("../js/errors");
 const { LlamaError, LlamaWorker, builtInModelPath } = require("../js/index");
 const { writeBrokenFiles } = require("./fixtures/gguf-files");
 const { STORY, loadedWorker, readyWorker, runFixture, stillAnswers, test } = require("./support");
@@ -117,7 +118,10 @@ const invalidGeneration = [
   row("the options are a number", "INVALID_OPTION", /generate.*`5`/, (worker) => worker.generate("x", 5)),
   row("the options are a string", "INVALID_OPTION", /generate.*`"short"`/, (worker) => worker.generate("x", "short")),
   row("the options are a function", "INVALID_OPTION", /generate/, (worker) => worker.generate("x", () => {})),
-  row("onToken is a string", "INVALID_OPTION", /onToken.*`"log"`/, (worker) => worker.generate("x", {}, "log")),
+  row("the options are a Map", "INVALID_OPTION", /generate.*Map/, (worker) => worker.generate("x", new Map())),
+  row("onToken is a string", "INVALID_OPTION", /argument `onToken`.*`"log"`/, (worker) =>
+    worker.generate("x", {}, "log"),
+  ),
   ...[
     { maxTokens: Number.NaN },
     { maxTokens: "x" },
@@ -374,4 +378,46 @@ test("an addon that does not load is named with the words of the system's loader
   const error = JSON.parse(stdout);
   assert.equal(error.code, "NATIVE_LOAD_FAILED");
   assert.match(error.message, /damaged-addon.*\(.*llama-worker\.node.*\).*check that all files/);
+});
+
+test("the codes are those of the addon and of the facade, and all of them are documented", () => {
+  const read = (/** @type {string} */ file) => fs.readFileSync(path.join(__dirname, "..", file), "utf8");
+  const ofEngine = [...read("crates/engine/src/error.rs").matchAll(/Self::\w+(?: \{ \.\. \})? => "([A-Z_]+)"/g)];
+  const ofOthers = ["TOOL_LOOP_LIMIT", "UNKNOWN_MESSAGE_TYPE", "NATIVE_LOAD_FAILED"];
+  const codes = Object.keys(CODES).sort();
+  assert.deepEqual([...ofEngine.map(([, code]) => code), ...ofOthers].sort(), codes);
+  const listed = (/** @type {string} */ text, /** @type {RegExp} */ form) =>
+    [...text.matchAll(form)].map(([, code]) => code).sort();
+  const types = read("index.d.ts");
+  assert.deepEqual(listed(types, /^ {2}\| "([A-Z_]+)"/gm), codes);
+  assert.deepEqual(listed(types, /^ \* - `([A-Z_]+)`: /gm), codes);
+  const errors = read("README.md").split("\n## Errors\n")[1].split("\n## ")[0];
+  const rows = errors.split("\n").filter((line) => line.startsWith("| `"));
+  assert.deepEqual(listed(rows.map((line) => line.split("|")[1]).join(), /`([A-Z_]+)`/g), codes);
+});
+
+for (const code of ["EACCES", "ENOENT", "INVALID_OPTION", "InvalidArg"]) {
+  test(`an error of the caller's own with the code ${code} stays as it is`, async (context) => {
+    const worker = await readyWorker(context);
+    const thrown = Object.assign(new TypeError("in the getter"), { code });
+    const options = {
+      get threads() {
+        throw thrown;
+      },
+    };
+    await assert.rejects(worker.createContext(options), (error) => error === thrown);
+  });
+}
+
+test("an error of the system stays as it is", async (context) => {
+  const worker = await readyWorker(context);
+  const options = {
+    get threads() {
+      return fs.readFileSync(path.join(folder, "missing"));
+    },
+  };
+  await assert.rejects(
+    worker.createContext(options),
+    (error) => error.code === "ENOENT" && !(error instanceof LlamaError),
+  );
 });

@@ -6,11 +6,69 @@
 
 "use strict";
 
-/** Codes of this package, as in `INVALID_OPTION`. */
-const OWN_CODE = /^[A-Z]+(_[A-Z]+)*$/;
+const { types } = require("node:util");
 
-/** Names of Node-API's failures, as in `InvalidArg`. */
-const NODE_API_STATUS = /^([A-Z][a-z]+)+$/;
+/**
+ * Every code of this package. `tsc` compares them with those that `index.d.ts` promises, a test with those of the addon.
+ *
+ * @satisfies {Record<import("../index").ErrorCode, true>}
+ */
+const CODES = {
+  INVALID_OPTION: true,
+  INVALID_MESSAGES: true,
+  NOT_INITIALIZED: true,
+  MODEL_NOT_LOADED: true,
+  CONTEXT_NOT_CREATED: true,
+  BACKEND_UNAVAILABLE: true,
+  MODEL_NOT_FOUND: true,
+  MODEL_NOT_A_FILE: true,
+  MODEL_UNREADABLE: true,
+  MODEL_INVALID: true,
+  MODEL_LOAD_FAILED: true,
+  CONTEXT_CREATION_FAILED: true,
+  INSUFFICIENT_MEMORY: true,
+  TEMPLATE_FAILED: true,
+  PROMPT_TOO_LONG: true,
+  INVALID_GRAMMAR: true,
+  UNSUPPORTED_SCHEMA: true,
+  CONSTRAINT_FAILED: true,
+  SESSION_DISPOSED: true,
+  TOOL_LOOP_LIMIT: true,
+  DECODE_FAILED: true,
+  ABORTED: true,
+  WORKER_STOPPED: true,
+  UNKNOWN_MESSAGE_TYPE: true,
+  NATIVE_LOAD_FAILED: true,
+  INTERNAL: true,
+};
+
+/** Names of Node-API's failures. */
+const NODE_API_STATUSES = new Set([
+  "InvalidArg",
+  "ObjectExpected",
+  "StringExpected",
+  "NameExpected",
+  "FunctionExpected",
+  "NumberExpected",
+  "BooleanExpected",
+  "ArrayExpected",
+  "GenericFailure",
+  "PendingException",
+  "Cancelled",
+  "EscapeCalledTwice",
+  "HandleScopeMismatch",
+  "CallbackScopeMismatch",
+  "QueueFull",
+  "Closing",
+  "BigintExpected",
+  "DateExpected",
+  "ArrayBufferExpected",
+  "DetachableArraybufferExpected",
+  "WouldDeadlock",
+  "NoExternalBuffersAllowed",
+  "CannotRunJS",
+  "Unknown",
+]);
 
 class LlamaError extends Error {
   /**
@@ -80,11 +138,23 @@ function callNative(call, site) {
   try {
     return call();
   } catch (thrown) {
-    const { code = "", message = "" } = /** @type {{ code?: any, message?: string }} */ (thrown ?? {});
-    if (OWN_CODE.test(code)) throw site ? errorFromEvent({ code, message }, site) : new LlamaError(code, message);
-    if (NODE_API_STATUS.test(code)) throw new LlamaError("INTERNAL", `the addon failed: ${message}`, { cause: thrown });
+    if (!mayBeNative(thrown)) throw thrown;
+    const { code, message } = /** @type {{ code?: any, message: string }} */ (thrown);
+    if (Object.hasOwn(CODES, code))
+      throw site ? errorFromEvent({ code, message }, site) : new LlamaError(code, message);
+    if (NODE_API_STATUSES.has(code))
+      throw new LlamaError("INTERNAL", `the addon failed: ${message}`, { cause: thrown });
     throw thrown;
   }
 }
 
-module.exports = { LlamaError, callSite, errorFromEvent, placedAt, callNative };
+/**
+ * The addon throws errors of no class but `Error`.
+ *
+ * @param {unknown} thrown
+ */
+function mayBeNative(thrown) {
+  return types.isNativeError(thrown) && Object.getPrototypeOf(thrown) === Error.prototype;
+}
+
+module.exports = { CODES, LlamaError, callSite, errorFromEvent, placedAt, callNative };

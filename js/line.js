@@ -8,29 +8,47 @@
 "use strict";
 
 /**
- * A place in the line. `turn` is missing when there is nobody before it; else it resolves when all before it have left. Leaving twice is
- * harmless.
+ * A place in the line. `turn` is missing when there is nobody before it; else it resolves when all before it have left. Whoever `stays` has made
+ * its first request and may make others. Leaving twice is harmless.
  *
- * @typedef {{ turn?: Promise<void>, leave(): void }} Place
+ * @typedef {{ turn?: Promise<void>, stay(): void, leave(): void }} Place
  */
 
 class Line {
-  /** @type {{ begin(): void }[]} */
+  /** @type {{ begin(): void, stays: boolean }[]} */
   #places = [];
 
   /** @returns {Place} */
   enter() {
-    const place = { begin() {} };
+    const place = { begin() {}, stays: false };
     this.#places.push(place);
+    const stay = () => {
+      place.stays = true;
+    };
     const leave = () => this.#leave(place);
-    if (this.#places[0] === place) return { leave };
+    if (this.#places[0] === place) return { stay, leave };
     const turn = new Promise((/** @type {(value: void) => void} */ resolve) => {
       place.begin = resolve;
     });
-    return { turn, leave };
+    return { turn, stay, leave };
   }
 
-  /** @param {{ begin(): void }} place */
+  /**
+   * For what only looks: it need not wait for one who stays, but does for all who wait themselves.
+   *
+   * @returns {Place}
+   */
+  enterToLook() {
+    const [first, second] = this.#places;
+    return first?.stays && !second ? { stay() {}, leave() {} } : this.enter();
+  }
+
+  /** Whether nobody is there. */
+  get isEmpty() {
+    return this.#places.length === 0;
+  }
+
+  /** @param {{ begin(): void, stays: boolean }} place */
   #leave(place) {
     const index = this.#places.indexOf(place);
     if (index === -1) return;

@@ -28,7 +28,7 @@ class Listeners {
    */
   constructor(callbacks, onText, onTextArgument) {
     for (const name of CALLBACKS) checkFunction(name, callbacks[name]);
-    checkFunction("onToken", onTextArgument);
+    checkFunction("onToken", onTextArgument, "argument");
     const { onTextChunk, onToken, onReasoningChunk, onResponseChunk, onFunctionCallParamsChunk } = callbacks;
     this.#callbacks = { onToken, onReasoningChunk, onResponseChunk, onFunctionCallParamsChunk };
     this.#onText = (text) => {

@@ -8,16 +8,26 @@
 "use strict";
 
 const { NativeLlamaWorker, nativeDirectory } = require("./binding");
-const { callNative, callSite } = require("./errors");
-const { checkFunction, checkSignal, invalidOption, optionsObject } = require("./options");
+const { LlamaError, callNative, callSite } = require("./errors");
+const { checkFunction, checkSignal, copied, invalidOption, optionsObject } = require("./options");
 const { Outlet, attachPort, checkPort } = require("./port");
 const { Request, Requests } = require("./requests");
 const { ChatSession, DEFAULT_SESSION, Seat, startGeneration } = require("./session");
+const { throwLater } = require("./throw-later");
 
 const ignore = () => {};
 
-/** What turns that the addon knows nothing of are told at the end, in its words. */
-const STOPPED = /** @type {const} */ ({ code: "WORKER_STOPPED", message: "the worker has stopped" });
+/** Messages of the contract that act at once. */
+const AT_ONCE = new Set(["abort", "tool_result"]);
+
+/** Those that an abort ends. */
+const GENERATIONS = new Set(["generate_completion", "generate_chat_completion"]);
+
+/**
+ * A message of the contract that waits for its turn.
+ *
+ * @typedef {{ message: any, request: Request, isGeneration: boolean, isAborted?: boolean }} WaitingMessage
+ */
 
 class LlamaWorker extends NativeLlamaWorker {
   #outlet;
@@ -36,6 +46,8 @@ class LlamaWorker extends NativeLlamaWorker {
   #contextNumber = 0;
   /** @type {Promise<void> | undefined} */
   #replacement;
+  /** @type {Set<WaitingMessage>} */
+  #waiting = new Set();
 
   /** @param {import("../index").MessagePortLike | null} [port] */
   constructor(port) {
@@ -155,14 +167,15 @@ class LlamaWorker extends NativeLlamaWorker {
    * @returns {Promise<import("../index").RenderedPrompt>}
    */
   applyChatTemplate(messages, options) {
-    return this.#promise(this.applyChatTemplate, () => ({
-      start: () => super.applyChatTemplate(messages, optionsObject("applyChatTemplate", options)),
-    }));
+    return this.#promise(this.applyChatTemplate, () => {
+      checkMessages(messages);
+      return { start: () => super.applyChatTemplate(messages, optionsObject("applyChatTemplate", options)) };
+    });
   }
 
   abort() {
     const wasRunning = this.#abortNative();
-    return this.#requests.interruptTurns() || wasRunning;
+    return this.#interrupt() || wasRunning;
   }
 
   cleanup() {
@@ -173,10 +186,55 @@ class LlamaWorker extends NativeLlamaWorker {
   /** @param {unknown} message */
   handleMessage(message) {
     const request = new Request(callSite(this.handleMessage));
+    const { type } = /** @type {any} */ (message ?? {});
+    if (this.#cleanup || AT_ONCE.has(type) || this.#seat.line.isEmpty) this.#send(message, request);
+    else this.#sendInTurn({ message: copied(message), request, isGeneration: GENERATIONS.has(type) });
+    if (type === "abort") this.#interrupt();
+  }
+
+  /**
+   * @param {unknown} message
+   * @param {Request} request
+   * @returns {number} the step's id; 0 when the message was answered at once
+   */
+  #send(message, request) {
     const id = callNative(() => super.handleMessage(message));
     if (id > 0) this.#track(id, request, { resolve: ignore, reject: ignore });
-    // Answered already: the answer is delivered in the next turn of the event loop, which must still come.
+    // The answer is delivered in the next turn of the event loop, which must still come.
     else setImmediate(() => this);
+    return id;
+  }
+
+  /**
+   * The addon knows nothing of a turn whose tools run here, so what is said to the default session after it waits here.
+   *
+   * @param {WaitingMessage} waiting
+   */
+  #sendInTurn(waiting) {
+    const place = this.#seat.line.enter();
+    this.#waiting.add(waiting);
+    void place.turn?.then(() => {
+      throwLater(() => this.#sendWaiting(waiting));
+      place.leave();
+    });
+  }
+
+  /** @param {WaitingMessage} waiting */
+  #sendWaiting(waiting) {
+    if (!this.#waiting.delete(waiting)) return;
+    const id = this.#send(waiting.message, waiting.request);
+    if (waiting.isAborted) this.#abortNative(id);
+  }
+
+  /**
+   * Ends what the addon knows nothing of at the moment.
+   *
+   * @returns {boolean} whether there was anything
+   */
+  #interrupt() {
+    const messages = [...this.#waiting].filter(({ isGeneration, isAborted }) => isGeneration && !isAborted);
+    for (const waiting of messages) waiting.isAborted = true;
+    return this.#requests.interruptTurns() || messages.length > 0;
   }
 
   /** @param {any} port */
@@ -197,8 +255,10 @@ class LlamaWorker extends NativeLlamaWorker {
   /** @returns {Promise<void>} */
   async #stop() {
     try {
+      // The addon tells how they ended.
+      for (const waiting of this.#waiting) throwLater(() => this.#sendWaiting(waiting));
       const stopped = this.#promise(this.cleanup, () => ({ start: () => super.cleanup() }));
-      this.#requests.interruptTurns(STOPPED);
+      this.#interrupt();
       await stopped;
     } finally {
       this.#detachPort();
@@ -309,6 +369,16 @@ if (Symbol.asyncDispose) {
  */
 function eventReceiver(requests) {
   return (/** @type {import("./binding").NativeEvent[]} */ events) => requests.receive(events);
+}
+
+/**
+ * Everywhere else a prompt may stand in their place; the rest is checked by the addon.
+ *
+ * @param {unknown} messages
+ */
+function checkMessages(messages) {
+  if (typeof messages !== "string") return;
+  throw new LlamaError("INVALID_MESSAGES", "`applyChatTemplate` takes an array of messages, and was given a string");
 }
 
 /**

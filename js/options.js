@@ -6,7 +6,7 @@
 
 "use strict";
 
-const { inspect } = require("node:util");
+const { inspect, types } = require("node:util");
 const { LlamaError } = require("./errors");
 
 /** Enough to recognize a value by; a message is no place for a whole object. */
@@ -27,9 +27,10 @@ function shown(value) {
  * @param {string} name
  * @param {unknown} value
  * @param {string} expected
+ * @param {string} [kind] what it is
  */
-function invalidOption(name, value, expected) {
-  return new LlamaError("INVALID_OPTION", `option \`${name}\` is \`${shown(value)}\`, expected ${expected}`);
+function invalidOption(name, value, expected, kind = "option") {
+  return new LlamaError("INVALID_OPTION", `${kind} \`${name}\` is \`${shown(value)}\`, expected ${expected}`);
 }
 
 /**
@@ -39,17 +40,28 @@ function invalidOption(name, value, expected) {
  */
 function optionsObject(method, options) {
   if (options === undefined || options === null) return {};
-  if (typeof options === "object" && !Array.isArray(options)) return options;
+  if (typeof options === "object" && !isContainer(options)) return options;
   throw new LlamaError("INVALID_OPTION", `the options of \`${method}\` are \`${shown(options)}\`, expected an object`);
+}
+
+/**
+ * Whether what an object holds is not in its properties: read as options it would be empty.
+ *
+ * @param {unknown} value
+ */
+function isContainer(value) {
+  if (Array.isArray(value) || ArrayBuffer.isView(value)) return true;
+  return [types.isMap, types.isSet, types.isPromise, types.isAnyArrayBuffer].some((is) => is(value));
 }
 
 /**
  * @param {string} name
  * @param {unknown} value
+ * @param {string} [kind]
  */
-function checkFunction(name, value) {
+function checkFunction(name, value, kind) {
   if (value === undefined || value === null || typeof value === "function") return;
-  throw invalidOption(name, value, "a function");
+  throw invalidOption(name, value, "a function", kind);
 }
 
 /**
@@ -149,23 +161,28 @@ function switchOption(name, value = false) {
   throw invalidOption(name, value, "true or false");
 }
 
+/** Deeper than anything that the addon takes. */
+const MAXIMUM_DEPTH = 100;
+
 /**
- * A copy that nobody else can change. Only plain objects and arrays are copied, to any depth; anything else is kept as it is.
+ * A copy that nobody else can change. Only plain objects and arrays are copied; anything else is kept as it is, and so is what is nested too
+ * deep, for the addon to refuse.
  *
  * @template T
  * @param {T} value
+ * @param {number} [depth]
  * @param {Map<unknown, unknown>} [copies] of what was met before: the value may contain itself
  * @returns {T}
  */
-function copied(value, copies = new Map()) {
-  if (!isPlain(value)) return value;
+function copied(value, depth = 0, copies = new Map()) {
+  if (depth > MAXIMUM_DEPTH || !isPlain(value)) return value;
   if (copies.has(value)) return /** @type {T} */ (copies.get(value));
   /** @type {any} */
   const copy = Array.isArray(value) ? [] : {};
   copies.set(value, copy);
   for (const [key, element] of Object.entries(/** @type {object} */ (value))) {
     Object.defineProperty(copy, key, {
-      value: copied(element, copies),
+      value: copied(element, depth + 1, copies),
       writable: true,
       enumerable: true,
       configurable: true,
@@ -186,6 +203,7 @@ module.exports = {
   GENERATE_OPTIONS,
   invalidOption,
   optionsObject,
+  isContainer,
   checkFunction,
   checkSignal,
   generateOptions,

@@ -159,11 +159,10 @@ class Requests {
   /**
    * Ends the turns that the addon knows nothing of at the moment.
    *
-   * @param {{ code: import("../index").ErrorCode, message: string }} [failure] without it they resolve with what there is
    * @returns {boolean} whether there were any
    */
-  interruptTurns(failure) {
-    return [...this.#turns].map((turn) => turn.interrupt(failure)).includes(true);
+  interruptTurns() {
+    return [...this.#turns].map((turn) => turn.interrupt()).includes(true);
   }
 
   /** @param {import("./binding").NativeEvent[]} events */

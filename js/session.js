@@ -10,7 +10,7 @@
 const { LlamaError, callSite } = require("./errors");
 const { Chunks, Generation } = require("./generation");
 const { Line } = require("./line");
-const { checkSignal, copied, generateOptions } = require("./options");
+const { copied, generateOptions } = require("./options");
 const { Request } = require("./requests");
 const { Turn } = require("./turn");
 
@@ -174,7 +174,7 @@ class ChatSession {
   async history() {
     const request = new Request(callSite(this.history));
     this.#seat.check();
-    return this.#seat.request(request, "sessionHistory");
+    return this.#inOrder(request, "sessionHistory", [], this.#seat.line.enterToLook());
   }
 
   /**
@@ -200,14 +200,8 @@ class ChatSession {
    * @returns {Promise<void>}
    */
   async preload(prompt, options) {
-    const request = new Request(callSite(this.preload));
-    this.#seat.check();
-    const read = generateOptions("preload", options);
-    const { signal } = read;
-    checkSignal(signal);
-    await new Promise((resolve, reject) =>
-      this.#seat.ask(request, "preload", [prompt, read], { resolve, reject, signal }),
-    );
+    const turn = new Turn(this.#seat, callSite(this.preload), "preload");
+    await turn.run({ input: prompt, options }, ignore);
   }
 
   /**
@@ -218,7 +212,8 @@ class ChatSession {
   async countTokens(prompt, options) {
     const request = new Request(callSite(this.countTokens));
     this.#seat.check();
-    return this.#seat.request(request, "countSessionTokens", [prompt, generateOptions("countTokens", options)]);
+    const args = [prompt, generateOptions("countTokens", options)];
+    return this.#inOrder(request, "countSessionTokens", args, this.#seat.line.enterToLook());
   }
 
   /** @returns {Promise<void>} */
@@ -231,17 +226,17 @@ class ChatSession {
    * Waits for turns that call tools: what they are about must not change under them.
    *
    * @param {Request} request
-   * @param {"setSessionHistory" | "resetSession" | "disposeSession"} method
+   * @param {"sessionHistory" | "countSessionTokens" | "setSessionHistory" | "resetSession" | "disposeSession"} method
    * @param {unknown[]} args
+   * @param {import("./line").Place} [place]
    */
-  async #inOrder(request, method, args) {
-    const place = this.#seat.line.enter();
+  async #inOrder(request, method, args, place = this.#seat.line.enter()) {
     try {
       const kept = place.turn ? args.map((argument) => copied(argument)) : args;
       if (place.turn) await place.turn;
       const answer = this.#seat.request(request, method, kept);
       place.leave();
-      await answer;
+      return await answer;
     } finally {
       place.leave();
     }

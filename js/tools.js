@@ -7,7 +7,7 @@
 
 "use strict";
 
-const { checkFunction } = require("./options");
+const { checkFunction, copied, invalidOption, isContainer } = require("./options");
 
 /**
  * @typedef {import("../index").ToolCall} ToolCall
@@ -73,10 +73,15 @@ class Toolbox {
  * @returns {[string, Run | undefined][]}
  */
 function toolRuns(tools) {
-  const named = Array.isArray(tools) ? tools.map((tool) => [tool?.function?.name, tool]) : ownEntries(tools);
+  const named = Array.isArray(tools)
+    ? Array.from(tools, (tool) => [tool?.function?.name, tool])
+    : ownEntries("tools", tools);
   return named.map(([name, tool]) => {
     const handler = checkedHandler(`tools.${name}.handler`, tool?.handler);
-    return [name, handler && (({ id, arguments: args }, signal) => handler(args, { toolCallId: id, signal }))];
+    /** @type {Run | undefined} */
+    const run =
+      handler && (({ id, arguments: args }, signal) => handler.call(tool, copied(args), { toolCallId: id, signal }));
+    return [name, run];
   });
 }
 
@@ -85,18 +90,20 @@ function toolRuns(tools) {
  * @returns {[string, Run | undefined][]}
  */
 function functionRuns(functions) {
-  return ownEntries(functions).map(([name, definition]) => {
+  return ownEntries("functions", functions).map(([name, definition]) => {
     const handler = checkedHandler(`functions.${name}.handler`, definition?.handler);
-    return [name, handler && (({ arguments: params }) => handler(params))];
+    return [name, handler && (({ arguments: params }) => handler.call(definition, copied(params)))];
   });
 }
 
 /**
+ * @param {string} name
  * @param {any} value anything else than an object is refused by the addon
  * @returns {[string, any][]}
  */
-function ownEntries(value) {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : [];
+function ownEntries(name, value) {
+  if (isContainer(value)) throw invalidOption(name, value, "an object with a name for each");
+  return typeof value === "object" && value !== null ? Object.entries(value) : [];
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * One call of `generate`, from its place in the session's order to its result: a round in the addon, and with tools that have handlers as
+ * One call of `generate`, or of `preload`, which is one that says nothing, from its place in the session's order to its result: a round in the addon, and with tools that have handlers as
  * many more as it takes.
  *
  * While a round runs, the addon and its request decide how it ends. A turn decides only where the addon knows nothing of it: while it waits
@@ -43,6 +43,7 @@ class Interruption {
 
 class Turn {
   #site;
+  #method;
   /** @type {import("./session").Seat | undefined} set while the turn is under way: it leads to the worker */
   #seat;
   #rounds = new Rounds();
@@ -62,10 +63,12 @@ class Turn {
   /**
    * @param {import("./session").Seat} seat
    * @param {{ stack?: string }} site where the call was made
+   * @param {"generate" | "preload"} [method]
    */
-  constructor(seat, site) {
+  constructor(seat, site, method = "generate") {
     this.#seat = seat;
     this.#site = site;
+    this.#method = method;
   }
 
   /**
@@ -95,7 +98,7 @@ class Turn {
   #check(seat, call, hearText) {
     try {
       seat.check();
-      return taskOf(call, hearText);
+      return this.#method === "preload" ? preloadTaskOf(call) : generateTaskOf(call, hearText);
     } catch (error) {
       // Ours are made so deep in here that their own stack does not reach the caller.
       throw error instanceof LlamaError ? placedAt(this.#site, error) : error;
@@ -111,12 +114,11 @@ class Turn {
   /**
    * Ends the turn where the addon does not: a round that runs goes on, but no other follows.
    *
-   * @param {{ code: import("../index").ErrorCode, message: string }} [failure] without it the turn resolves with what there is
    * @returns {boolean} whether there was anything to end
    */
-  interrupt(failure) {
+  interrupt() {
     if (!this.#seat || this.#interruption) return false;
-    this.#endEarly(failure && { reason: this.#error(failure.code, failure.message) });
+    this.#endEarly();
     return this.#hasToolLoop || !this.#request;
   }
 
@@ -158,6 +160,7 @@ class Turn {
   async #converse(seat, place, task) {
     const { input, options, toolbox } = place.turn || task.toolbox ? kept(task) : task;
     if (place.turn) await this.#outside(task, place.turn);
+    if (toolbox) place.stay();
     if (toolbox) return this.#useTools(seat, task, { input, options, toolbox });
     const round = this.#round(seat, task, input, options);
     place.leave();
@@ -240,7 +243,7 @@ class Turn {
       const hooks = { resolve: done, reject, onPiece, signal, resolvesOnSignal };
       seat.ask(
         request,
-        "generate",
+        this.#method,
         [input, listeners.wantTokens ? { ...options, streamTokens: true } : options],
         hooks,
       );
@@ -305,7 +308,7 @@ class Turn {
  * @param {(text: string) => void} hearText
  * @returns {Task}
  */
-function taskOf({ input, options: given, onText }, hearText) {
+function generateTaskOf({ input, options: given, onText }, hearText) {
   const options = generateOptions("generate", given);
   const listeners = new Listeners(options, hearText, onText);
   checkSignal(options.signal);
@@ -317,6 +320,24 @@ function taskOf({ input, options: given, onText }, hearText) {
     resolvesOnSignal: switchOption("stopOnAbortSignal", options.stopOnAbortSignal),
     toolbox: Toolbox.of(options),
     maxRounds: toolRoundsOption(options.maxToolRounds),
+  };
+}
+
+/**
+ * @param {Call} call
+ * @returns {Task}
+ */
+function preloadTaskOf({ input, options: given }) {
+  const options = generateOptions("preload", given);
+  checkSignal(options.signal);
+  return {
+    input,
+    options,
+    listeners: new Listeners({}, () => {}),
+    signal: options.signal,
+    resolvesOnSignal: false,
+    toolbox: undefined,
+    maxRounds: 1,
   };
 }
 

@@ -119,7 +119,7 @@ export async function sessions(worker: LlamaWorker): Promise<ChatMessage[]> {
   });
   const fallback: ChatSession = worker.session;
   await session.preload("Hello", { responsePrefix: "Hi" });
-  const count: number = (await session.countTokens()) + (await fallback.countTokens("Hello", { systemPrompt: null }));
+  const count: number = (await session.countTokens()) + (await fallback.countTokens("Hello", { reasoning: null }));
   await session.generate("Hello", { maxTokens: count });
   const history: HistoryMessage[] = await session.history();
   await fallback.setHistory(history);

@@ -54,9 +54,6 @@ pub enum Error {
     /// The model's chat template does not accept these messages.
     #[error("the chat template failed: {reason}")]
     TemplateFailed { reason: String },
-    /// The model's chat template has no place for tools.
-    #[error("the model's chat template knows no tools; give another one with `chatTemplate`")]
-    ToolsUnsupported,
     /// The session was disposed, or its context is gone.
     #[error("the session does not exist any more")]
     SessionDisposed,
@@ -122,7 +119,6 @@ impl Error {
             Self::ContextCreationFailed { .. } => "CONTEXT_CREATION_FAILED",
             Self::InsufficientMemory { .. } => "INSUFFICIENT_MEMORY",
             Self::TemplateFailed { .. } => "TEMPLATE_FAILED",
-            Self::ToolsUnsupported => "TOOLS_UNSUPPORTED",
             Self::SessionDisposed => "SESSION_DISPOSED",
             Self::PromptTooLong { .. } => "PROMPT_TOO_LONG",
             Self::DecodeFailed { .. } => "DECODE_FAILED",

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::fallback;
 use super::guard::{self, Guard};
 use super::message::{Message, Role, Tool, ToolCall, ToolChoice};
 use crate::error::{Error, Result};
@@ -107,8 +108,7 @@ impl<'model> ChatFormat<'model> {
     /// interfaces put where the answer will be, and counts as none.
     ///
     /// # Errors
-    /// [`Error::TemplateFailed`] when the template refuses the messages, [`Error::ToolsUnsupported`] when it knows no tools,
-    /// [`Error::PromptTooLong`] when they do not fit into `context_size` tokens with one for the answer.
+    /// [`Error::TemplateFailed`] when the template refuses the messages, [`Error::PromptTooLong`] when they do not fit into `context_size` tokens with one for the answer.
     pub fn prompt(&self, messages: &[Message], options: &ChatOptions, context_size: usize) -> Result<Prompt> {
         let (rendered, call_opening) = self.render(messages, options)?;
         // What cannot fit is not worth the time it takes to tokenize.
@@ -130,22 +130,63 @@ impl<'model> ChatFormat<'model> {
         })
     }
 
-    /// The prompt with marks, and all else as it is without them: grammar and parser are about what the model writes, and it writes none.
+    /// Renders, and says how a tool call begins where one must come.
     fn render(&self, messages: &[Message], options: &ChatOptions) -> Result<(RenderedChat, Option<String>)> {
-        if !options.tools.is_empty() && !self.templates.abilities().tools {
-            return Err(Error::ToolsUnsupported);
+        if !matches!(options.tool_choice, ToolChoice::Required | ToolChoice::Named(_)) {
+            let choice = if options.tool_choice == ToolChoice::None { "none" } else { "auto" };
+            return Ok((self.render_any(messages, options, choice)?, None));
         }
-        if matches!(options.tool_choice, ToolChoice::Required | ToolChoice::Named(_)) {
-            let free = self.render_with(messages, options, "auto")?;
-            if let Some(opening) = call_opening(&free) {
-                return Ok((free, Some(opening)));
-            }
-            return Ok((self.render_with(messages, options, "required")?, None));
+        let free = self.render_any(messages, options, "auto")?;
+        match call_opening(&free) {
+            Some(opening) => Ok((free, Some(opening))),
+            None => Ok((self.render_any(messages, options, "required")?, None)),
         }
-        let choice = if options.tool_choice == ToolChoice::None { "none" } else { "auto" };
-        Ok((self.render_with(messages, options, choice)?, None))
     }
 
+    /// Renders by the template, or around it where it knows no tools.
+    fn render_any(&self, messages: &[Message], options: &ChatOptions, tool_choice: &'static str) -> Result<RenderedChat> {
+        let abilities = self.templates.abilities();
+        let is_about_tools = |message: &Message| message.role == Role::Tool || !message.tool_calls.is_empty();
+        let has_tools = !options.tools.is_empty() && !abilities.tools;
+        if !has_tools && (abilities.tool_calls || !messages.iter().any(is_about_tools)) {
+            return self.render_with(messages, options, tool_choice);
+        }
+        let tools: Vec<Tool> = if has_tools && tool_choice != "none" {
+            called_tools(options).cloned().collect()
+        } else {
+            Vec::new()
+        };
+        let without_tools = ChatOptions {
+            tools: Vec::new(),
+            ..options.clone()
+        };
+        let rewritten = fallback::rewritten(messages, &tools);
+        let rendered = self.render_with(&rewritten, &without_tools, "none")?;
+        if tools.is_empty() {
+            return Ok(rendered);
+        }
+        let answer = self.fallback_answer(options, tool_choice)?;
+        Ok(RenderedChat {
+            prompt: rendered.prompt,
+            generation_prompt: rendered.generation_prompt,
+            stops: rendered.stops,
+            preserved: rendered.preserved,
+            ..answer
+        })
+    }
+
+    /// What an answer with tools looks like where the template knows none.
+    fn fallback_answer(&self, options: &ChatOptions, tool_choice: &'static str) -> Result<RenderedChat> {
+        let templates = Templates::new(self.model, Some(fallback::TEMPLATE))?;
+        let question = [Message::new(Role::User, "?")];
+        let options = ChatOptions {
+            variables: Vec::new(),
+            ..options.clone()
+        };
+        templates.render(&request(&question, &options, tool_choice, &|text| text.to_owned())?)
+    }
+
+    /// The prompt with marks, and all else as it is without them: grammar and parser are about what the model writes, and it writes none.
     fn render_with(&self, messages: &[Message], options: &ChatOptions, tool_choice: &'static str) -> Result<RenderedChat> {
         let messages = without_placeholder(messages);
         let plain = request(messages, options, tool_choice, &|text| text.to_owned())?;
@@ -167,7 +208,7 @@ impl<'model> ChatFormat<'model> {
             preserved: preserved.filter_map(|text| self.model.special_token(text)).collect(),
             markers: rendered.preserved,
             thinking: rendered.thinking,
-            opening: rendered.generation_prompt.strip_suffix(continued).unwrap_or_default().to_owned(),
+            opening: opening_of(&rendered.generation_prompt, continued).to_owned(),
             tool_grammar: rendered.tool_grammar,
             call_opening: None,
             syntax: rendered.syntax,
@@ -196,6 +237,13 @@ fn without_placeholder(messages: &[Message]) -> &[Message] {
     }
 }
 
+/// What of `generation_prompt` is not the text that is continued, which templates may trim.
+fn opening_of<'text>(generation_prompt: &'text str, continued: &str) -> &'text str {
+    let forms = [continued, continued.trim_end(), continued.trim()];
+    let found = forms.iter().find_map(|continued| generation_prompt.strip_suffix(continued));
+    found.unwrap_or(generation_prompt)
+}
+
 /// Some formats want a text between tags that llama.cpp does not write before one that is continued, and then read nothing at all: such an
 /// answer is text.
 fn without_unreadable(format: AnswerFormat) -> AnswerFormat {
@@ -218,13 +266,17 @@ fn continued(messages: &[Message]) -> &str {
     last.map_or("", |message| &message.content)
 }
 
-/// What llama.cpp is asked to render. `mark` goes over every text that does not come from the template.
-fn request(messages: &[Message], options: &ChatOptions, tool_choice: &'static str, mark: &dyn Fn(&str) -> String) -> Result<RenderRequest> {
-    let is_called = |tool: &&Tool| match &options.tool_choice {
+/// The tools that may be called.
+fn called_tools(options: &ChatOptions) -> impl Iterator<Item = &Tool> {
+    options.tools.iter().filter(|tool| match &options.tool_choice {
         ToolChoice::Named(name) => tool.name == *name,
         _ => true,
-    };
-    let tools = options.tools.iter().filter(is_called).map(|tool| tool_json(tool, mark));
+    })
+}
+
+/// What llama.cpp is asked to render. `mark` goes over every text that does not come from the template.
+fn request(messages: &[Message], options: &ChatOptions, tool_choice: &'static str, mark: &dyn Fn(&str) -> String) -> Result<RenderRequest> {
+    let tools = called_tools(options).map(|tool| tool_json(tool, mark));
     let variables = options
         .variables
         .iter()

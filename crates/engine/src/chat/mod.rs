@@ -4,6 +4,7 @@
 //! or system prompts wrote.
 
 mod answer;
+mod fallback;
 mod format;
 mod guard;
 mod message;

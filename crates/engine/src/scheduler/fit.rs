@@ -3,6 +3,7 @@
 use super::generation::{GenerationOptions, Overflow};
 use crate::chat::{ChatFormat, Prompt};
 use crate::error::{Error, Result};
+use crate::llama::AbortFlag;
 use crate::session::{Turn, overflow};
 
 /// A prompt that fits.
@@ -26,15 +27,21 @@ struct Share {
 /// The prompt of `turn`.
 ///
 /// # Errors
-/// [`Error::PromptTooLong`] when it does not fit, even with nothing but the system prompt and the newest turn.
-pub(super) fn fit(format: &ChatFormat<'_>, turn: &Turn, options: &GenerationOptions, context_size: usize) -> Result<Fitted> {
+/// [`Error::PromptTooLong`] when it does not fit, even with nothing but the system prompt and the newest turn; [`Error::Aborted`].
+pub(super) fn fit(
+    format: &ChatFormat<'_>,
+    turn: &Turn,
+    options: &GenerationOptions,
+    context_size: usize,
+    abort: &AbortFlag,
+) -> Result<Fitted> {
     let may_drop = options.overflow == Overflow::DropOldest;
     let before = if may_drop { turn.dropped_turns() } else { 0 };
     match render(format, turn, options, before, context_size) {
         Err(Error::PromptTooLong { .. }) if may_drop => {}
         other => return other,
     }
-    let fewer = drop_more(format, turn, options, before, context_size, 0)?;
+    let fewer = drop_more(format, turn, options, before, (context_size, 0), abort)?;
     fewer.map_or_else(|| render(format, turn, options, usize::MAX, context_size), Ok)
 }
 
@@ -45,29 +52,34 @@ pub(super) fn fit_answer(
     options: &GenerationOptions,
     context_size: usize,
     answer_tokens: usize,
+    abort: &AbortFlag,
 ) -> Result<Option<Fitted>> {
     if options.overflow != Overflow::DropOldest {
         return Ok(None);
     }
-    drop_more(format, turn, options, turn.dropped_turns(), context_size, answer_tokens)
+    drop_more(format, turn, options, turn.dropped_turns(), (context_size, answer_tokens), abort)
 }
 
-/// Drops more turns than `before`: as few as leave room, or all when even that leaves too little.
+/// Drops more turns than `before`: as few as leave room, or all when even that leaves too little. `sizes`: the context's, and of the answer
+/// so far.
 fn drop_more(
     format: &ChatFormat<'_>,
     turn: &Turn,
     options: &GenerationOptions,
     before: usize,
-    context_size: usize,
-    answer_tokens: usize,
+    sizes: (usize, usize),
+    abort: &AbortFlag,
 ) -> Result<Option<Fitted>> {
+    let (context_size, answer_tokens) = sizes;
     let n_turns = overflow::turns(turn.messages()).len();
     if before >= n_turns {
         return Ok(None);
     }
     let limit = |size: usize| size.saturating_sub(answer_tokens);
     let roomy = limit(context_size - context_size / ROOM.in_all * ROOM.of);
+    // Each look renders and tokenizes a conversation that may be huge.
     let is_short_enough = |turns| match render(format, turn, options, turns, roomy) {
+        _ if abort.is_set() => Err(Error::Aborted),
         Ok(_) => Ok(true),
         Err(Error::PromptTooLong { .. }) => Ok(false),
         Err(error) => Err(error),

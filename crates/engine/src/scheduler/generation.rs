@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::reply::Reply;
 use crate::chat::{AnswerFormat, AnswerPart, AnswerReader, ChatOptions, Message, Prompt, Role, ThoughtWatch, ToolCall};
 use crate::error::{Error, Result};
-use crate::llama::{AbortFlag, Model, Token};
+use crate::llama::{AbortFlag, Model, Token, argmax};
 use crate::sampling::{Constraint, Sampler, SamplingOptions, top_logprobs};
 use crate::session::{Input, Turn};
 use crate::text::TextStream;
@@ -220,7 +220,7 @@ pub(super) struct Generation {
     reader: AnswerReader,
     thought: ThoughtWatch,
     /// Tokens that come next, whatever the model would choose.
-    forced: VecDeque<Token>,
+    forced: VecDeque<Forced>,
     /// White space that is only handed out when something follows it.
     held_space: String,
     result: GenerationResult,
@@ -229,6 +229,14 @@ pub(super) struct Generation {
     first_token_at: Option<Instant>,
     /// Chosen, not yet evaluated.
     pub(super) next: Option<Token>,
+}
+
+/// A token that the model does not choose.
+#[derive(Clone, Copy, Debug)]
+struct Forced {
+    token: Token,
+    /// It belongs to a thought, and is no matter of the caller's grammar.
+    is_thought: bool,
 }
 
 /// When a generation was asked for, and when its turn came.
@@ -289,7 +297,7 @@ impl Generation {
     /// The caller's beginning of the answer is part of what is handed out.
     fn show_prefix(&mut self) {
         if let Some(prefix) = self.options.response_prefix.clone().filter(|_| !self.options.is_preload) {
-            self.show(AnswerPart::Text(prefix));
+            self.hand_out(prefix);
         }
     }
 
@@ -335,7 +343,11 @@ impl Generation {
         }
         piece.clear();
         model.append_piece(token, self.format.preserved.contains(&token), piece);
-        let text = self.stream.push(piece);
+        let text = if self.is_beside_the_answer(piece) {
+            self.stream.push_unmatched(piece)
+        } else {
+            self.stream.push(piece)
+        };
         self.take(&text);
         self.limit_thought(model)?;
         self.next = Some(token);
@@ -343,41 +355,45 @@ impl Generation {
     }
 
     fn choose(&mut self, logits: &[f32], model: &Model) -> Result<Token> {
-        self.sampler.set_constrained(self.is_constrained());
-        if let Some(opening) = self.format.call_opening.take_if(|_| !self.thought.is_open()) {
-            self.forced = model.tokenize_further(&opening, true)?.into();
+        let must_call = self.forced.is_empty() && !self.thought.is_open();
+        if let Some(opening) = self.format.call_opening.take_if(|_| must_call) {
+            self.force(&opening, false, model)?;
         }
-        if let Some(token) = self.forced.pop_front() {
-            return Ok(token);
-        }
-        match self.begin_thought(logits, model)? {
-            Some(token) => Ok(token),
-            None => self.sampler.sample(logits),
-        }
+        self.begin_thought(logits, model)?;
+        let forced = self.forced.pop_front();
+        let is_thought = self.thought.is_open() || forced.is_some_and(|forced| forced.is_thought);
+        self.sampler.set_constrained(!is_thought || self.is_form_of_everything());
+        forced.map_or_else(|| self.sampler.sample(logits), |forced| Ok(forced.token))
     }
 
-    /// What the caller wants of the answer is not about thoughts; the form of tool calls that must come is about all of it.
-    fn is_constrained(&self) -> bool {
-        let is_about_all = self.options.constraint.is_none() && self.format.tool_grammar.as_ref().is_some_and(|grammar| !grammar.is_lazy);
-        is_about_all || !self.thought.is_open()
+    /// Whether what the answer must look like is the form of tool calls that must come, which thoughts are a part of. What the caller wants
+    /// of the answer is not about them.
+    fn is_form_of_everything(&self) -> bool {
+        self.options.constraint.is_none() && self.format.tool_grammar.as_ref().is_some_and(|grammar| !grammar.is_lazy)
     }
 
-    /// The first token of an answer with a constraint, if the model wants to think before it. The rest of the opening tag then follows.
-    fn begin_thought(&mut self, logits: &[f32], model: &Model) -> Result<Option<Token>> {
-        if self.options.constraint.is_none() || !self.answer.is_empty() || !self.options.chat.enable_thinking {
-            return Ok(None);
+    /// Lets an answer with a constraint begin with a thought, if that is what the model likes most.
+    fn begin_thought(&mut self, logits: &[f32], model: &Model) -> Result<()> {
+        /// Fewer bytes may be the beginning of anything.
+        const SHORTEST: usize = 4;
+        let may_begin = self.options.constraint.is_some() && self.options.chat.enable_thinking && !self.thought.is_open();
+        if !may_begin || !self.answer.is_empty() || !self.forced.is_empty() {
+            return Ok(());
         }
         let Some(start) = self.thought.start_tag().map(ToOwned::to_owned) else {
-            return Ok(None);
+            return Ok(());
         };
-        self.sampler.set_constrained(false);
-        let token = self.sampler.sample(logits)?;
-        let Some(rest) = start.strip_prefix(&model.text_of(token)).filter(|rest| rest.len() < start.len()) else {
-            self.sampler.set_constrained(true);
-            return Ok(None);
-        };
-        self.forced = model.tokenize_further(rest, true)?.into();
-        Ok(Some(token))
+        let wanted = argmax(logits).map(|token| model.text_of(token)).unwrap_or_default();
+        if wanted.len() >= SHORTEST && start.starts_with(&wanted) {
+            self.force(&start, true, model)?;
+        }
+        Ok(())
+    }
+
+    fn force(&mut self, text: &str, is_thought: bool, model: &Model) -> Result<()> {
+        let tokens = model.tokenize_further(text, true)?;
+        self.forced.extend(tokens.into_iter().map(|token| Forced { token, is_thought }));
+        Ok(())
     }
 
     fn note_logprobs(&mut self, token: Token, logits: &[f32], model: &Model) {
@@ -392,6 +408,12 @@ impl Generation {
             token: likely((token, found.logprob_of_chosen)),
             top: found.top.into_iter().map(likely).collect(),
         });
+    }
+
+    /// Whether `piece` is none of the reader's: of a thought, or the white space behind one. No stop string ends the answer there.
+    fn is_beside_the_answer(&self, piece: &[u8]) -> bool {
+        let follows_thought = self.result.usage.reasoning_tokens > 0 && self.result.text.is_empty();
+        self.thought.is_open() || (follows_thought && piece.trim_ascii().is_empty())
     }
 
     fn take(&mut self, text: &str) {
@@ -411,10 +433,12 @@ impl Generation {
         if !self.options.thought_tokens.is_some_and(is_over) || self.stream.is_inside_character() {
             return Ok(());
         }
-        if let Some(ending) = self.thought.ending() {
-            self.forced = model.tokenize_further(&ending, true)?.into();
+        match self.thought.ending() {
+            // A form that knows the tag knows no space around it.
+            Some(ending) if self.is_form_of_everything() => self.force(ending.trim(), true, model),
+            Some(ending) => self.force(&ending, true, model),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn stop_reason(&self) -> Option<StopReason> {
@@ -449,6 +473,10 @@ impl Generation {
 
     fn show_text(&mut self, text: String) {
         let text = if self.options.trims_end { self.hold_space(&text) } else { text };
+        self.hand_out(text);
+    }
+
+    fn hand_out(&mut self, text: String) {
         if !text.is_empty() {
             self.result.text.push_str(&text);
             self.reply.text(text);
@@ -478,11 +506,12 @@ impl Generation {
         let mut calls = self.reader.calls().to_vec();
         calls.truncate(self.options.max_tool_calls.unwrap_or(usize::MAX));
         let is_ended = stop_reason == StopReason::EogToken;
-        self.result.stop_reason = if is_ended && !calls.is_empty() {
-            StopReason::ToolCalls
-        } else {
-            stop_reason
-        };
+        let wants_calls = stop_reason == StopReason::ToolCalls || (is_ended && !calls.is_empty());
+        self.result.stop_reason = if wants_calls { StopReason::ToolCalls } else { stop_reason };
+        if !wants_calls {
+            // Nobody will answer the calls of an answer that was cut off.
+            calls.clear();
+        }
         self.result.stop_string = self
             .stream
             .matched()

@@ -73,11 +73,15 @@ impl Lane {
         self.ready.as_ref().map(|generation| &*generation.prompt)
     }
 
-    /// Does waiting jobs until a generation is ready or runs.
+    /// Does waiting jobs until a generation is ready or runs, but renders no more than one conversation.
     pub(super) fn work(&mut self, model: &Model, format: &ChatFormat<'_>, context_size: usize) {
         while self.running.is_none() && self.ready.is_none() {
             let Some(job) = self.jobs.pop_front() else { return };
+            let renders = matches!(job, Job::Generate(_) | Job::CountTokens { .. });
             self.perform(job, model, format, context_size);
+            if renders {
+                return;
+            }
         }
     }
 
@@ -133,10 +137,11 @@ impl Lane {
         };
         let asked = self.check_input(&input);
         let mut turn = self.conversation.begin(input, opening);
-        let fitted = asked.and_then(|()| fit(format, &turn, &options, context_size));
+        let fitted = asked.and_then(|()| fit(format, &turn, &options, context_size, &abort));
         let Some(reply) = self.starting.take() else { return };
         let Fitted { prompt, turns, messages } = match fitted {
             Ok(fitted) => fitted,
+            Err(Error::Aborted) => return reply.end(Ok(GenerationResult::aborted())),
             Err(error) => return reply.end(Err(error)),
         };
         turn.set_dropped_turns(turns);
@@ -205,8 +210,11 @@ impl Lane {
     pub(super) fn evaluated(&mut self, slots: &mut [Slot]) {
         let Some(running) = &mut self.running else { return };
         let n_tokens = std::mem::take(&mut running.n_filled);
+        if n_tokens == 0 {
+            return;
+        }
         let held = &mut slots[running.slot].held;
-        match running.generation.next.take_if(|_| n_tokens > 0) {
+        match running.generation.next.take() {
             Some(token) => held.push(token),
             None => held.extend_from_slice(&running.generation.prompt[held.len()..held.len() + n_tokens]),
         }
@@ -245,6 +253,7 @@ impl Lane {
             &generation.options,
             context_size,
             generation.answer_length(),
+            &generation.abort,
         )?
         else {
             return Ok(false);

@@ -117,7 +117,7 @@ impl<'model> Scheduler<'model> {
         self.start_waiting();
         let outputs = self.fill_batch();
         if self.batch.is_empty() {
-            return;
+            return self.wake_parked();
         }
         match self.context.decode(&self.batch, &self.abort_flags()) {
             Ok(Decoded::Done) => self.advance(&outputs),
@@ -144,11 +144,17 @@ impl<'model> Scheduler<'model> {
     /// Ends what was aborted, does what needs no evaluation, and gives free slots to who waits for one.
     fn start_waiting(&mut self) {
         let context_size = self.context.context_size();
+        for id in &self.active {
+            if let Some(lane) = self.lanes.get_mut(id) {
+                lane.end_aborted();
+            }
+        }
+        // Before others look for a slot, and so that who waits for memory goes on.
+        self.retire();
         for id in self.active.clone() {
-            let Some(lane) = self.lanes.get_mut(&id) else { continue };
-            lane.end_aborted();
-            release(&mut self.slots, lane);
-            lane.work(self.model, self.format, context_size);
+            if let Some(lane) = self.lanes.get_mut(&id) {
+                lane.work(self.model, self.format, context_size);
+            }
             self.give_slot(id);
         }
         self.retire();
@@ -184,14 +190,20 @@ impl<'model> Scheduler<'model> {
         let ended = |id: &SessionId| lanes.get(id).is_some_and(|lane| release(&mut self.slots, lane));
         let (ended, going): (Vec<_>, Vec<_>) = std::mem::take(&mut self.active).into_iter().partition(ended);
         if !ended.is_empty() {
-            let running = self.lanes.values_mut().filter_map(|lane| lane.running.as_mut());
-            running.for_each(|running| running.is_parked = false);
+            self.wake_parked();
         }
         let is_busy = |id: &SessionId| self.lanes.get(id).is_some_and(|lane| !lane.is_idle());
         self.active = going.into_iter().chain(ended).filter(is_busy).collect();
         let is_over = |lane: &Lane| lane.is_disposed && lane.is_idle();
         if self.lanes.values().any(is_over) {
             self.lanes.retain(|_, lane| !is_over(lane));
+        }
+    }
+
+    /// Lets go on who waits for memory.
+    fn wake_parked(&mut self) {
+        for running in self.lanes.values_mut().filter_map(|lane| lane.running.as_mut()) {
+            running.is_parked = false;
         }
     }
 

@@ -20,7 +20,7 @@ pub struct Conversation {
     initial: Vec<Message>,
     messages: Vec<Message>,
     /// How it was before the turn that waits for results of tools.
-    before_tool_calls: Option<Vec<Message>>,
+    before_tool_calls: Option<Before>,
     /// The oldest turns that did not fit any more, and are not shown to the model.
     dropped_turns: usize,
 }
@@ -30,8 +30,15 @@ pub struct Conversation {
 pub struct Turn {
     messages: Vec<Message>,
     /// How the conversation was before a turn that goes on here with results of tools.
-    before_tool_calls: Option<Vec<Message>>,
+    before_tool_calls: Option<Before>,
     /// Turns that need not be tried: they did not fit before.
+    dropped_turns: usize,
+}
+
+/// A conversation as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Before {
+    messages: Vec<Message>,
     dropped_turns: usize,
 }
 
@@ -96,7 +103,8 @@ impl Conversation {
     /// Takes back the turn that waits for results of tools, if there is one.
     pub fn abandon_tool_calls(&mut self) {
         if let Some(before) = self.before_tool_calls.take() {
-            self.messages = before;
+            self.messages = before.messages;
+            self.dropped_turns = before.dropped_turns;
         }
     }
 
@@ -149,7 +157,10 @@ impl Conversation {
 
     /// Keeps a turn and its `answer`, an assistant's message.
     pub fn commit(&mut self, turn: Turn, answer: Message) {
-        let before = std::mem::replace(&mut self.messages, turn.messages);
+        let before = Before {
+            messages: std::mem::replace(&mut self.messages, turn.messages),
+            dropped_turns: self.dropped_turns,
+        };
         self.before_tool_calls = (!answer.tool_calls.is_empty()).then(|| turn.before_tool_calls.unwrap_or(before));
         self.dropped_turns = turn.dropped_turns;
         match self.messages.last_mut() {
@@ -388,5 +399,16 @@ mod tests {
         conversation.commit(turn, message(Role::Assistant, "Hello!"));
         conversation.reset();
         assert_eq!(conversation.messages(), [message(Role::System, "Be brief.")]);
+    }
+
+    /// Turns that only the abandoned input had no room for once stayed dropped.
+    #[test]
+    fn a_turn_that_is_taken_back_gives_its_room_back() {
+        let mut conversation = Conversation::default();
+        let mut turn = conversation.begin(prompt("Weather?"), Opening::default());
+        turn.set_dropped_turns(2);
+        conversation.commit(turn, calling(&["weather"]));
+        conversation.abandon_tool_calls();
+        assert_eq!(conversation.begin(prompt("Hi"), Opening::default()).dropped_turns(), 0);
     }
 }

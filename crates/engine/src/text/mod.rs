@@ -32,6 +32,15 @@ impl TextStream {
         self.stops.push(&text)
     }
 
+    /// Takes the bytes of one token in which no stop string is looked for, and returns what may be shown now.
+    pub fn push_unmatched(&mut self, bytes: &[u8]) -> String {
+        let text = self.carry.push(bytes);
+        if self.matched().is_some() {
+            return String::new();
+        }
+        self.stops.finish() + &text
+    }
+
     /// Which stop string has been found, as an index into those given.
     #[must_use]
     pub fn matched(&self) -> Option<usize> {
@@ -86,6 +95,15 @@ mod tests {
     #[test]
     fn finds_a_stop_string_that_ends_inside_a_multi_byte_token() {
         check(&["é"], &[&[b'c', b'a', b'f', 0xC3], &[0xA9, b's']], &["caf", ""], "");
+    }
+
+    #[test]
+    fn looks_for_no_stop_string_where_it_is_told_so() {
+        let mut stream = TextStream::new(vec!["ab".into()]);
+        assert_eq!(stream.push_unmatched(b"ab"), "ab");
+        assert_eq!(stream.push(b"xa"), "x");
+        assert_eq!(stream.push_unmatched(b"b"), "ab", "what was held back is given back first");
+        assert_eq!((stream.push(b"ab"), stream.push_unmatched(b"c")), (String::new(), String::new()));
     }
 
     #[test]

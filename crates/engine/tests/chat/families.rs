@@ -1,7 +1,6 @@
 //! What the model is given: exact prompts in each family's form, continued answers, tools.
 
-use llama_worker_engine::chat::{ChatFormat, ChatOptions, Message, Role, ToolChoice};
-use llama_worker_engine::error::Error;
+use llama_worker_engine::chat::{AnswerPart, AnswerReader, ChatFormat, ChatOptions, Message, Role, ToolCall, ToolChoice};
 use llama_worker_engine::llama::Model;
 
 use crate::fixture::{ALL_FAMILIES, BUILT_IN, FAMILIES, ROOMY, changed, conversation, family, prompt, text, tool_round, with_tools};
@@ -140,10 +139,55 @@ fn a_named_tool_is_the_only_one_and_must_be_called() {
 }
 
 #[test]
-fn tools_without_a_place_in_the_template_are_refused() {
+fn templates_without_tools_get_them_in_the_system_message() {
     for name in ["gemma", "phi", "command-r"] {
-        let refused = family(name).prompt(&conversation(), &with_tools(), ROOMY);
-        assert!(matches!(refused, Err(Error::ToolsUnsupported)), "{name} {refused:?}");
+        let prompt = prompt(&family(name), &conversation(), &with_tools());
+        assert!(
+            prompt.text.contains("<tools>") && prompt.text.contains("The weather now"),
+            "{name}: {}",
+            prompt.text
+        );
+        let grammar = prompt.answer.tool_grammar.as_ref().unwrap();
+        assert!(grammar.is_lazy, "{name}: {grammar:?}");
+        let mut reader = AnswerReader::new(&prompt.answer).unwrap();
+        let raw = "Let me see.\n<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 1, \"b\": 2}}\n</tool_call>";
+        let mut parts = reader.push(raw);
+        parts.extend(reader.finish(true));
+        let text: String = parts
+            .iter()
+            .filter_map(|part| match part {
+                AnswerPart::Text(text) => Some(&**text),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(text.trim(), "Let me see.", "{name}");
+        let [call] = reader.calls() else {
+            panic!("{name}: {:?}", reader.calls())
+        };
+        assert_eq!((&*call.name, &*call.arguments), ("add", "{\"a\": 1, \"b\": 2}"), "{name}");
+    }
+}
+
+#[test]
+fn templates_without_tools_show_calls_and_results_of_the_history_as_text() {
+    let mut messages = vec![Message::new(Role::User, "1 + 2?")];
+    messages.push(Message {
+        tool_calls: vec![ToolCall {
+            id: "1".into(),
+            name: "add".into(),
+            arguments: "{\"a\":1,\"b\":2}".into(),
+        }],
+        ..Message::new(Role::Assistant, "")
+    });
+    messages.push(Message::new(Role::Tool, "3"));
+    for name in ["gemma", "phi", "command-r"] {
+        for options in [with_tools(), ChatOptions::default()] {
+            let text = prompt(&family(name), &messages, &options).text;
+            assert!(
+                text.contains("<tool_call>") && text.contains("<tool_response>\n3\n</tool_response>"),
+                "{name}: {text}"
+            );
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::support::{Events, Worker};
 use llama_worker_engine::chat::{ChatOptions, Message, Role, Tool, ToolCall, ToolChoice};
+use llama_worker_engine::sampling::Constraint;
 use llama_worker_engine::worker::{Event, GenerationOptions, GenerationResult, Input, Job, SessionId, StopReason};
 
 fn prompt(text: &str) -> Input {
@@ -172,6 +173,80 @@ fn a_thought_ends_where_its_budget_does() {
         assert!(!short.text.is_empty(), "{budget}: {short:?}");
     }
     assert_eq!(think(Some(1000)).reasoning, free.reasoning);
+}
+
+/// A thought that the prompt has opened is free, one that its budget ends does not break the answer's form.
+#[test]
+fn thoughts_are_free_and_the_answer_keeps_to_its_form() {
+    let worker = Worker::ready();
+    for (opens, budget) in [(true, None), (true, Some(3)), (false, None), (false, Some(1)), (false, Some(4))] {
+        let mut options = GenerationOptions {
+            constraint: Some(Constraint::Grammar("root ::= \"yes\" | \"no\"".into())),
+            thought_tokens: budget,
+            ..Default::default()
+        };
+        if opens {
+            options.chat.variables = vec![("thinking".into(), "true".into())];
+        }
+        worker.job(SessionId::DEFAULT, Job::Reset).unwrap();
+        let question = "What is the capital of France? Think before you answer.";
+        let (_, result) = hear(&worker.start(prompt(question), options).0);
+        assert!(["yes", "no"].contains(&&*result.text), "{opens} {budget:?}: {result:?}");
+        assert!(
+            result.is_complete && result.usage.reasoning_tokens > 0,
+            "{opens} {budget:?}: {result:?}"
+        );
+        assert!(budget == Some(1) || result.reasoning.len() > 2, "{opens} {budget:?}: {result:?}");
+    }
+}
+
+#[test]
+fn stop_strings_do_not_end_an_answer_in_its_thought() {
+    let worker = Worker::ready();
+    let options = GenerationOptions {
+        stop_strings: vec!["\n".into(), "capital".into()],
+        ..Default::default()
+    };
+    let question = "What is the capital of France? Think before you answer.";
+    let (_, result) = hear(&worker.start(prompt(question), options).0);
+    assert_eq!(
+        (&*result.text, result.stop_string.as_deref()),
+        ("The ", Some("capital")),
+        "{result:?}"
+    );
+    assert!(result.reasoning.contains('a'));
+}
+
+#[test]
+fn calls_of_an_answer_that_was_cut_off_are_not_left_open() {
+    let worker = Worker::ready();
+    let two = "What is the weather in Paris and in Rome?";
+    let (_, whole) = hear(&worker.start(prompt(two), weather()).0);
+    worker.job(SessionId::DEFAULT, Job::AbandonToolCalls).unwrap();
+    let cut = GenerationOptions {
+        max_tokens: Some(u32::try_from(whole.usage.completion_tokens - 4).unwrap()),
+        ..weather()
+    };
+    let (heard, result) = hear(&worker.start(prompt(two), cut).0);
+    assert_eq!((result.stop_reason, heard.n_done), (StopReason::MaxTokens, 1), "{result:?}");
+    assert!(result.tool_calls.is_empty());
+    let history = worker.history(SessionId::DEFAULT).unwrap();
+    assert!(history.iter().all(|message| message.tool_calls.is_empty()), "{history:?}");
+}
+
+#[test]
+fn a_response_prefix_is_kept_once_whatever_follows() {
+    let worker = Worker::ready();
+    let options = GenerationOptions {
+        response_prefix: Some("Sure: ".into()),
+        trims_end: true,
+        max_tokens: Some(1),
+        stop_strings: vec!["T".into(), "a".into(), "e".into(), "i".into(), "o".into()],
+        ..Default::default()
+    };
+    let (_, result) = hear(&worker.start(prompt("What is the capital of France?"), options).0);
+    assert!(result.text.starts_with("Sure: "));
+    assert_eq!(worker.history(SessionId::DEFAULT).unwrap()[1].content, result.text);
 }
 
 #[test]

@@ -117,6 +117,39 @@ fn sessions_that_do_not_fit_together_get_their_answers_one_after_another() {
     }
 }
 
+/// One that waited for memory once waited for ever when the other was aborted.
+#[test]
+fn who_waits_for_memory_goes_on_when_another_is_aborted() {
+    let worker = Worker::ready();
+    worker.create_context(context_of(512)).unwrap();
+    let filler = "The quick brown fox jumps over the lazy dog. ".repeat(8);
+    for id in [ONE, TWO] {
+        let before = vec![Message::new(Role::User, filler.clone()), Message::new(Role::Assistant, "I see.")];
+        worker.create_session(id, before);
+    }
+    let options = || GenerationOptions {
+        streams_tokens: true,
+        ..Default::default()
+    };
+    // Together they need more than there is after some 150 tokens; the one that began last then waits.
+    for n_tokens in [100, 200, 230] {
+        let (first, abort) = worker.start_in(ONE, prompt("Tell me a long story."), options());
+        let second = worker.start_in(TWO, prompt("Tell me a long story."), options()).0;
+        let mut n_heard = 0;
+        while n_heard < n_tokens {
+            match first.next() {
+                Event::Tokens(tokens) => n_heard += tokens.len(),
+                Event::Ended(result) => panic!("the story is too short: {result:?}"),
+                _ => {}
+            }
+        }
+        abort.set();
+        assert_eq!(second.end().1.unwrap().stop_reason, StopReason::EogToken);
+        first.end().1.unwrap();
+        worker.job(TWO, Job::Reset).unwrap();
+    }
+}
+
 #[test]
 fn histories_come_out_go_in_and_go_back() {
     let worker = Worker::ready();

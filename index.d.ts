@@ -1011,8 +1011,8 @@ export class LlamaWorker {
    * run at the same time. One that fails or is aborted before the model has ended its answer leaves the conversation as it was.
    *
    * Rejects with `NOT_INITIALIZED`, `CONTEXT_NOT_CREATED`, `INVALID_OPTION`, `INVALID_MESSAGES`, `TEMPLATE_FAILED`,
-   * `INVALID_GRAMMAR`, `UNSUPPORTED_SCHEMA`, `CONSTRAINT_FAILED`, `PROMPT_TOO_LONG`, `DECODE_FAILED`, `TOOL_LOOP_LIMIT`, `WORKER_STOPPED`; with `SESSION_DISPOSED` when the
-   * context is replaced while tools run. After {@link abort} it resolves with what there is, and `stopReason: "abort"`.
+   * `INVALID_GRAMMAR`, `UNSUPPORTED_SCHEMA`, `CONSTRAINT_FAILED`, `PROMPT_TOO_LONG`, `DECODE_FAILED`, `TOOL_LOOP_LIMIT`,
+   * `WORKER_STOPPED`; with `SESSION_DISPOSED` when the context is replaced while tools run. After {@link abort} it resolves with what there is, and `stopReason: "abort"`.
    *
    * @typeParam Parsed what `jsonSchema` describes
    * @param onToken called with each piece of text, as `options.onTextChunk` is; `options.onToken` is another one and gets token numbers
@@ -1073,8 +1073,8 @@ export class LlamaWorker {
   abort(): boolean;
 
   /**
-   * Aborts everything, frees sessions, context and model, and closes the port. Generations resolve as after {@link abort}. Afterwards every call is refused with
-   * `WORKER_STOPPED`. Calling it again is harmless.
+   * Aborts everything, frees sessions, context and model, and closes the port. Generations resolve as after {@link abort}.
+   * Afterwards every call is refused with `WORKER_STOPPED`. Calling it again is harmless.
    */
   cleanup(): Promise<void>;
 

@@ -338,6 +338,21 @@ for (const [name, end] of /** @type {[string, (worker: any) => unknown][]} */ ([
   });
 }
 
+test("create_context by message waits for a turn of the default session, and ends one of another", async (context) => {
+  const { worker, first, answer, saidLast } = await talkingWorker(context);
+  const session = await worker.createSession();
+  const other = heldHandler();
+  const second = session.generate(ASK_WEATHER, { tools: weather(other.handler) });
+  await other.called;
+  worker.handleMessage({ type: "create_context" });
+  answer(SUNNY);
+  assert.match((await first).text, SUNNY_ANSWER);
+  await saidLast(/Contexto criado com sucesso/);
+  other.answer(SUNNY);
+  await assert.rejects(second, { code: "SESSION_DISPOSED" });
+  assert.deepEqual(await worker.session.history(), []);
+});
+
 test("cleanup ends messages that wait behind a turn", async (context) => {
   const { worker, said, first } = await talkingWorker(context);
   worker.handleMessage(ask(CAPITAL.question));

@@ -13,7 +13,7 @@ import sys
 import zlib
 
 from corpus import FILLER, World, counting, echo, emoji, facts, greetings, json_answers, languages, memory, reasoning, stories, sums, system, tools, unknown
-from corpus.chat import system_text
+from corpus.chat import call_text, system_text
 
 EACH = 120
 SEED = "tiny-chat evaluation 1"
@@ -123,7 +123,9 @@ def with_tools(part):
         prompt = system.generic(world) if world.chance(0.3) else None
         listed = tools.tool_list(world, [tool])
         messages = tools.uses(world, tool)
-        return item([("system", system_text(prompt, listed)), *messages[:part]], messages[part][1], **({"tools": listed} if not prompt else {}))
+        made = item([("system", system_text(prompt, listed)), *messages[:part]], messages[part][1], **({"tools": listed} if not prompt else {}))
+        made["accept"] += same_calls(listed, messages[part][1])
+        return made
 
     return make
 
@@ -132,7 +134,20 @@ def two_calls(world):
     """Two calls at once, and the answer from both results."""
     listed, messages = tools.two_at_once(world)
     part = world.pick([1, 3])
-    return item([("system", system_text(None, listed)), *messages[:part]], messages[part][1], tools=listed)
+    made = item([("system", system_text(None, listed)), *messages[:part]], messages[part][1], tools=listed)
+    made["accept"] += same_calls(listed, messages[part][1])
+    return made
+
+
+def same_calls(listed, answer):
+    """The same calls to other listed tools that are for the same: with two tools for the weather, either is right."""
+    calls = [json.loads(text.split("</tool_call>")[0]) for text in answer.split("<tool_call>")[1:]]
+    result = []
+    for function in (tool["function"] for tool in listed):
+        name, keys = function["name"], function["parameters"]["properties"]
+        if calls and name != calls[0]["name"] and tools.purpose(name) == tools.purpose(calls[0]["name"]):
+            result.append("\n".join(call_text(name, dict(zip(keys, call["arguments"].values()))) for call in calls))
+    return result
 
 
 def no_tool(world):

@@ -10,6 +10,7 @@ from .unknown import THINGS
 SKIES = ["sunny", "rainy", "cloudy", "windy", "snowy", "foggy"]
 VERBS = "find open read check load count delete create start stop lock paint send show move clean fetch lookup".split()
 NOUNS = "door lamp file user order book song ticket room page note robot parcel alarm window photo account device server table".split()
+PURPOSES = {"weather": ["weather"], "time": ["time"], "sum": ["add", "sum"], "search": ["search", "lookup"], "price": ["price"], "dice": ["roll", "throw"], "message": ["message", "mail"]}
 PARAMETERS = "name id key value title text item code path label".split()
 NO_TOOL = {"en": "I do not have a tool for that.", "pt": "Não tenho uma ferramenta para isso."}
 
@@ -165,6 +166,12 @@ def tool_list(world, used):
 def same_kind(a, b):
     """Whether two tools would both do for a question."""
     return a.name == b.name or a.description.split()[-1] == b.description.split()[-1] or {a.name.lower(), b.name.lower()} <= {"search", "web_search", "search_web", "lookup"}
+
+
+def purpose(name):
+    """What a tool of this name is for; one that nobody has heard of is for itself."""
+    words = name.lower()
+    return next((purpose for purpose, parts in PURPOSES.items() if any(part in words for part in parts)), words)
 
 
 def uses(world, tool):

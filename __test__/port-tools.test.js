@@ -412,6 +412,7 @@ const cycle = { type: "object" };
 cycle.properties = { cycle };
 let deep = {};
 for (let depth = 0; depth < 1000; depth += 1) deep = { deep };
+const manyTools = (count) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`tool${index}`, {}]));
 const hostile = {
   "a schema that contains itself": [{ jsonSchema: cycle }, /jsonSchema.*64 levels/],
   "a schema a thousand levels deep": [{ jsonSchema: deep }, /jsonSchema.*64 levels/],
@@ -424,6 +425,14 @@ const hostile = {
   "half a character as a tool's name": [{ tools: { "\ud800": {} } }, /tools/],
   "a grammar beside tools": [{ grammar: "root ::= [0-9]", tools: { weather } }, /`tools`.*`grammar`/],
   "a schema beside functions": [{ jsonSchema: {}, functions: { weather: {} } }, /`functions`.*`jsonSchema`/],
+  "a beginning beside a schema": [{ jsonSchema: {}, responsePrefix: "{" }, /responsePrefix.*`jsonSchema`/],
+  "a beginning beside a grammar": [{ grammar: "root ::= [0-9]", responsePrefix: "1" }, /responsePrefix.*`grammar`/],
+  "more tools than can be worked out": [{ tools: manyTools(1001) }, /tools.*1001.*1000/],
+  "tools in a Map": [{ tools: new Map([["weather", weather]]) }, /tools.*plain object/],
+  "functions in a Map": [{ functions: new Map([["weather", weather]]) }, /functions.*plain object/],
+  "functions in a list": [{ functions: [] }, /functions.*array/],
+  "biases in a Map": [{ tokenBias: new Map([[5, 1]]) }, /tokenBias/],
+  "a bias for no text": [{ tokenBias: [["", 1]] }, /tokenBias\[0\]/],
   "a tool that is not there": [{ tools: { weather }, toolChoice: { name: "time" } }, /toolChoice.*time/],
 };
 for (const [what, [options, details]] of Object.entries(hostile)) {
@@ -436,6 +445,55 @@ for (const [what, [options, details]] of Object.entries(hostile)) {
     await nothingMore(connection);
   });
 }
+
+test("calls that nobody has answered are nothing to generate from", async (context) => {
+  const connection = await ready(context);
+  const call = { id: "call00000", name: "weather", arguments: { city: "Paris" } };
+  const asked = [
+    { role: "user", content: QUESTION },
+    { role: "assistant", content: "", toolCalls: [call] },
+  ];
+  const [, refused] = await ask(connection, chat(asked, { options: { tools: { weather } } }));
+  assert.equal(refused.code, "INVALID_MESSAGES");
+  assert.match(refused.details, /weather/);
+  const { worker } = connection;
+  await assert.rejects(worker.generate(asked), { code: "INVALID_MESSAGES" });
+  assert.match((await worker.applyChatTemplate(asked)).prompt, /weather/);
+  await worker.session.setHistory(asked);
+  assert.equal((await worker.session.history()).length, 2);
+});
+
+/** Setting it would set the object's prototype; it was left out. */
+test("a property `__proto__` comes as what it is", async (context) => {
+  const { worker } = await ready(context);
+  const text = '{"__proto__":{"polluted":1},"city":"Paris"}';
+  await worker.session.setHistory([
+    { role: "user", content: QUESTION },
+    { role: "assistant", content: "", toolCalls: [{ id: "call00000", name: "weather", arguments: text }] },
+    { role: "tool", toolCallId: "call00000", name: "weather", content: "{}" },
+  ]);
+  const history = await worker.session.history();
+  const [{ arguments: given }] = history[1].toolCalls;
+  assert.equal(JSON.stringify(given), text);
+  assert.equal(Object.getPrototypeOf(given), Object.prototype);
+  assert.equal(given.polluted, undefined);
+
+  const jsonSchema = `{"type":"object","properties":{"__proto__":{"const":5}},"required":["__proto__"],"additionalProperties":false}`;
+  const { parsed } = await worker.generate("JSON?", { jsonSchema });
+  assert.equal(JSON.stringify(parsed), '{"__proto__":5}');
+});
+
+test("a bias against every token is an error that says so", async (context) => {
+  const connection = await open(context);
+  for (const message of [INIT, LOAD, CREATE]) connection.send(message);
+  const answers = await collectUntil(connection, (message) => message.message === "Contexto criado com sucesso");
+  const { modelInfo } = answers.find(({ type }) => type === "model_loaded");
+  const tokens = Array.from({ length: modelInfo.vocabularySize }, (_, token) => [token, "never"]);
+  await assert.rejects(connection.worker.generate("x", { tokenBias: tokens }), {
+    code: "CONSTRAINT_FAILED",
+    message: /tokenBias/,
+  });
+});
 
 test("half a character in texts and results is a sign that stands for one", async (context) => {
   const connection = await ready(context);

@@ -286,7 +286,7 @@ fn prompt(message: &Fields<'_>) -> Result<Input> {
 }
 
 fn chat(message: &Fields<'_>) -> Result<Input> {
-    options::messages(&message.get("messages")?.unwrap_or(Any::E(()))).map(Input::Messages)
+    options::answerable(&message.get("messages")?.unwrap_or(Any::E(()))).map(Input::Messages)
 }
 
 /// A message's type as JavaScript would print it.

@@ -6,12 +6,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use llama_worker_engine::worker::AbortFlag;
-use napi::bindgen_prelude::{FnArgs, Function, Unknown};
+use napi::bindgen_prelude::{FnArgs, Function, JsObjectValue, Object, Unknown};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, UnknownReturnValue};
 use napi::{Env, Status};
 use serde::Serialize;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, with_prototypes};
 use crate::contract::{Body, Outbound};
 
 /// One thing JavaScript is told.
@@ -174,7 +174,15 @@ fn take_events(env: Env, state: &Mutex<State>) -> napi::Result<Unknown<'static>>
         state.is_woken = false;
         std::mem::take(&mut state.events)
     };
-    env.to_js_value(&events)
+    let (value, has_prototype) = with_prototypes(|| env.to_js_value(&events));
+    if !has_prototype {
+        return value;
+    }
+    // JSON.parse defines every property, where setting one would set the object's prototype.
+    let text = serde_json::to_string(&events)?;
+    let json: Object<'_> = env.get_global()?.get_named_property("JSON")?;
+    let parse: Function<'_, String, Unknown<'static>> = json.get_named_property("parse")?;
+    parse.call(text)
 }
 
 impl State {

@@ -28,6 +28,8 @@ pub(crate) enum Command {
     CreateContext(CreateContext),
     Barrier(Reply<Standing>),
     Generate(Box<Turn>, Input),
+    /// The last one.
+    Stop(Reply<()>),
 }
 
 /// What the port has asked for, and what it waits for.
@@ -100,11 +102,11 @@ impl Turns {
         }
     }
 
-    /// Sends everything, before the worker is stopped: what it answers must come before its end.
-    pub(crate) fn stop(self: &Arc<Self>) {
+    /// Sends everything and then stops the worker, also where another thread is sending: what it answers must come before its end.
+    pub(crate) fn stop(self: &Arc<Self>, reply: Reply<()>) {
         self.lock().is_stopping = true;
         self.end_aborted();
-        self.send_waiting();
+        self.submit(Command::Stop(reply));
     }
 
     fn send_waiting(self: &Arc<Self>) {
@@ -137,6 +139,7 @@ impl Turns {
             Command::CreateContext(command) => handle.create_context(command),
             Command::Barrier(reply) => handle.barrier(reply),
             Command::Generate(turn, input) => self.generate(turn, input),
+            Command::Stop(reply) => handle.stop(reply),
         }
     }
 
@@ -178,7 +181,8 @@ impl Turns {
         let calls = std::mem::take(&mut result.tool_calls);
         let stop_reason = result.stop_reason;
         turn.add(result);
-        if stop_reason != StopReason::ToolCalls || calls.is_empty() {
+        // Who has given no tools is asked for no results.
+        if stop_reason != StopReason::ToolCalls || calls.is_empty() || !turn.has_tools() {
             return self.finish(*turn, Ok(()));
         }
         match turn.begin_round() {

@@ -250,7 +250,6 @@ impl LlamaWorker {
         let id = self.next_id();
         self.is_stopped.set(true);
         self.outbox.abort(None, None);
-        self.turns.stop();
         let outbox = Arc::clone(&self.outbox);
         let released = Step {
             id,
@@ -259,7 +258,7 @@ impl LlamaWorker {
         }
         .info(&Phrase::Released);
         let mut released = Some(released);
-        self.handle.stop(Reply::new(move |event| {
+        self.turns.stop(Reply::new(move |event| {
             if matches!(event, Event::Ended(_)) {
                 let message = released.take().map(|message| Outgoing::Message { message });
                 outbox.end(id, |_| [message, Some(Outgoing::Done { id, value: None })]);

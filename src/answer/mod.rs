@@ -8,7 +8,7 @@ use llama_worker_engine::worker::{ContextInfo, DeviceKind, InitInfo, ModelInfo, 
 use serde::Serialize;
 
 pub(crate) use generation::{GenerationAnswer, LogprobsAnswer, logprobs, parsed, stop_reason_name};
-pub(crate) use json::Json;
+pub(crate) use json::{Json, with_prototypes};
 pub(crate) use message::{MessageAnswer, ToolCallAnswer};
 
 /// The value of a finished request.

@@ -173,6 +173,24 @@ pub(crate) fn entries(object: Object<'_>) -> Result<impl Iterator<Item = Result<
     Ok((0..length).filter_map(move |index| entry(object, names, index).transpose()))
 }
 
+/// The same for an object that is nothing but its properties; `None` for a `Map` and other objects of classes.
+pub(crate) fn plain_entries(object: Object<'_>) -> Result<Option<impl Iterator<Item = Result<(String, Any<'_>)>> + use<'_>>> {
+    if !is_plain(&object).map_err(boundary)? {
+        return Ok(None);
+    }
+    entries(object).map(Some)
+}
+
+/// Whether an object has no prototype, or one that has none: `Object.prototype` of any realm.
+fn is_plain(object: &Object<'_>) -> napi::Result<bool> {
+    let prototype = object.get_prototype()?;
+    if prototype.get_type()? == ValueType::Null {
+        return Ok(true);
+    }
+    let next = prototype.coerce_to_object()?.get_prototype()?;
+    Ok(next.get_type()? == ValueType::Null)
+}
+
 /// The property under one of `names`; none when that is a symbol.
 fn entry<'env>(object: Object<'env>, names: Object<'_>, index: u32) -> Result<Option<(String, Any<'env>)>> {
     let name = names.get_element::<Unknown<'env>>(index).map_err(boundary)?;

@@ -81,6 +81,13 @@ fn constraint(fields: &Fields<'_>, has_tools: bool) -> Result<Option<Constraint>
     if let Some((name, value, other)) = clash {
         return Err(fields.refused(name, value, &format!("only one of `{other}` and `{name}`")));
     }
+    let name = if grammar.is_some() { "grammar" } else { "jsonSchema" };
+    if let Some(prefix) = fields.string("responsePrefix")?.filter(|prefix| !prefix.is_empty())
+        && (grammar.is_some() || schema.is_some())
+    {
+        let expected = format!("only one of `{name}` and `responsePrefix`");
+        return Err(fields.refused("responsePrefix", &Any::C(prefix), &expected));
+    }
     match (grammar, schema) {
         (Some(_), _) => Ok(fields.string("grammar")?.map(Constraint::Grammar)),
         (None, Some(schema)) => json_schema(fields, &schema).map(|text| Some(Constraint::JsonSchema(text))),

@@ -12,8 +12,19 @@ use crate::error::{Refusal, Result, refusal};
 pub(crate) fn input(value: Any<'_>) -> Result<Input> {
     match value {
         Any::C(prompt) => Ok(Input::Prompt(prompt)),
-        other => messages(&other).map(Input::Messages),
+        other => answerable(&other).map(Input::Messages),
     }
+}
+
+/// At least one message, and nothing that waits for results of tools.
+pub(crate) fn answerable(value: &Any<'_>) -> Result<Vec<Message>> {
+    let messages = messages(value)?;
+    let last = messages.last().filter(|last| last.role == Role::Assistant);
+    if let Some(call) = last.and_then(|last| last.tool_calls.first()) {
+        let reason = format!("the last message calls `{}`, expected the results of its calls after it", call.name);
+        return Err(bad_messages(reason));
+    }
+    Ok(messages)
 }
 
 /// At least one message.

@@ -4,7 +4,7 @@ use llama_worker_engine::sampling::{
     BiasTarget, DryRepeatPenalty, Mirostat, MirostatVersion, RepeatPenalty, SamplingOptions, TokenBias, Xtc,
 };
 
-use super::fields::{Any, Fields, elements, entries, invalid, is_list, strings, whole};
+use super::fields::{Any, Fields, elements, invalid, is_list, plain_entries, strings, whole};
 use crate::error::{Refusal, Result};
 
 const FROM_0: &str = "a number from 0";
@@ -120,12 +120,14 @@ fn token_bias(fields: &Fields<'_>) -> Result<Vec<TokenBias>> {
     if let Some(list) = elements(&value)? {
         return list.enumerate().map(|(index, pair)| bias_pair(index, &pair?)).collect();
     }
-    match value {
-        Any::F(object) => entries(object)?
-            .map(|entry| entry.and_then(|(token, bias)| named_bias(&token, &bias)))
-            .collect(),
-        other => Err(fields.refused("tokenBias", &other, EXPECTED)),
-    }
+    let by_token = match value {
+        Any::F(object) => plain_entries(object)?,
+        _ => None,
+    };
+    let by_token = by_token.ok_or_else(|| fields.refused("tokenBias", &value, EXPECTED))?;
+    by_token
+        .map(|entry| entry.and_then(|(token, bias)| named_bias(&token, &bias)))
+        .collect()
 }
 
 fn bias_pair(index: usize, pair: &Any<'_>) -> Result<TokenBias> {
@@ -136,7 +138,7 @@ fn bias_pair(index: usize, pair: &Any<'_>) -> Result<TokenBias> {
         return Err(refuse());
     };
     let target = match target? {
-        Any::C(text) => BiasTarget::Text(text),
+        Any::C(text) if !text.is_empty() => BiasTarget::Text(text),
         other => token(&other)
             .map(BiasTarget::Token)
             .ok_or_else(|| invalid(&format!("{name}[0]"), &other, "a token or a text"))?,

@@ -3,7 +3,7 @@
 use llama_worker_engine::chat::{Tool, ToolChoice};
 use serde_json::{Value, json};
 
-use super::fields::{Any, Fields, elements, entries, invalid};
+use super::fields::{Any, Fields, elements, invalid, invalid_text, is_list, plain_entries};
 use super::json;
 use crate::error::Result;
 
@@ -17,7 +17,7 @@ pub(crate) fn tools(fields: &Fields<'_>) -> Result<Option<(&'static str, Vec<Too
         (None, None) => return Ok(None),
         (Some(_), Some(functions)) => return Err(invalid("functions", &functions, "only one of `tools` and `functions`")),
         (Some(tools), None) => ("tools", read_tools(&tools)?),
-        (None, Some(Any::F(functions))) => ("functions", by_name("functions", functions, "params")?),
+        (None, Some(Any::F(functions))) if !is_list(&Any::F(functions))? => ("functions", by_name("functions", functions, "params")?),
         (None, Some(other)) => return Err(invalid("functions", &other, "an object of functions by name")),
     };
     check_names(name, &found)?;
@@ -40,7 +40,14 @@ fn by_name(option: &str, object: napi::bindgen_prelude::Object<'_>, parameters: 
         let fields = Fields::inside(&format!("{option}.{name}"), value)?;
         tool(name, &fields, parameters)
     };
-    entries(object)?.map(|entry| entry.and_then(read)).collect()
+    let Some(entries) = plain_entries(object)? else {
+        return Err(invalid_text(
+            option,
+            "an object of a class of its own".into(),
+            "a plain object by name",
+        ));
+    };
+    entries.map(|entry| entry.and_then(read)).collect()
 }
 
 /// `{ type: "function", function: { name, description, parameters } }`
@@ -81,6 +88,11 @@ fn schema_of(fields: &Fields<'_>, name: &str) -> Result<Value> {
 /// Names go into prompts, grammars and back: those that every template and every API can write.
 fn check_names(option: &str, tools: &[Tool]) -> Result<()> {
     const LONGEST: usize = 64;
+    /// Working out how a template writes this many calls takes llama.cpp seconds.
+    const MOST: usize = 1000;
+    if tools.len() > MOST {
+        return Err(invalid_text(option, format!("{} tools", tools.len()), "at most 1000 tools"));
+    }
     for (index, Tool { name, .. }) in tools.iter().enumerate() {
         let is_plain = name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_.-".contains(letter));
         if name.is_empty() || name.len() > LONGEST || !is_plain {

@@ -10,8 +10,8 @@
 
 use aho_corasick::{AhoCorasick, Match};
 
-use super::rows;
 use crate::error::{Error, Result};
+use crate::llama::row_cuts;
 
 /// A Unicode noncharacter: reserved for the use inside of programs, never part of interchanged text.
 const MARK: char = '\u{FDD0}';
@@ -47,7 +47,7 @@ impl Guard {
         let content = content.replace(MARK, "");
         let place = |found: Match| found.start() + usize::from(NOT_TO_BE_FOUND.contains(&&content[found.range()]));
         let mut starts: Vec<usize> = self.controls.find_overlapping_iter(&content).map(place).collect();
-        starts.extend(rows::cuts(&content));
+        starts.extend(row_cuts(&content));
         starts.sort_unstable();
         starts.dedup();
         let mut marked = String::with_capacity(content.len() + starts.len() * MARK.len_utf8());

@@ -8,7 +8,6 @@ mod fallback;
 mod format;
 mod guard;
 mod message;
-mod rows;
 mod thought;
 
 pub use crate::llama::ToolGrammar;

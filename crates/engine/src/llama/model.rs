@@ -10,7 +10,7 @@ use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::vocab::LlamaVocab;
 use llama_cpp_sys_2 as sys;
 
-use super::{AbortFlag, Backend, Token, Vocabulary, gguf, log, shim};
+use super::{AbortFlag, Backend, Token, Vocabulary, gguf, log, row_cuts, shim};
 use crate::error::{Error, Result};
 
 /// How to load a model.
@@ -144,6 +144,21 @@ impl Model {
                 needed => tokens.resize(needed.unsigned_abs() as usize, 0),
             }
         }
+    }
+
+    /// The tokens of any text, also one with rows that are too long for the tokenizer: it is cut there.
+    ///
+    /// # Errors
+    /// As [`Self::tokenize`].
+    pub fn tokenize_text(&self, text: &str, parse_special: bool) -> Result<Vec<Token>> {
+        let cuts = row_cuts(text);
+        let first = &text[..cuts.first().copied().unwrap_or(text.len())];
+        let mut tokens = self.tokenize(first, parse_special)?;
+        let ends = cuts.iter().skip(1).copied().chain([text.len()]);
+        for (start, end) in cuts.iter().zip(ends) {
+            tokens.extend(self.tokenize_further(&text[*start..end], parse_special)?);
+        }
+        Ok(tokens)
     }
 
     /// The tokens of a text that continues another. Some vocabularies put a space before every text they are given: a line break in front

@@ -12,17 +12,20 @@
 #include "json.h"
 #include "log.h"
 
-#include <cstddef>
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
-// As chat.cpp of the pinned llama.cpp defines it: there is no other way to the parsed template.
+// As chat.cpp of the pinned llama.cpp defines it, which build.rs checks: there is no other way to the parsed template.
 struct common_chat_templates {
     bool                                  add_bos;
     bool                                  add_eos;
@@ -54,44 +57,199 @@ Result guarded(char ** error, Result failed, Call call) {
     return failed;
 }
 
-// Where the stack was when a template began to run. A macro that calls itself without end would use it up and end the process.
-thread_local const char * stack_start    = nullptr;
-thread_local bool         was_too_deep   = false;
-constexpr std::ptrdiff_t  MOST_STACK     = 8 << 20;
+// What a running template may use up: a macro that calls itself without end would end the process, a loop without end would never let go.
+constexpr std::uintptr_t       MOST_STACK = 8 << 20;
+constexpr std::chrono::seconds MOST_TIME{ 10 };
+constexpr std::int64_t         MOST_NUMBERS = 1'000'000;
 
-void begin_template() {
-    static_assert(sizeof(char) == 1, "distances are bytes");
+// Where the stack was when the thread's template began to run, when it must have ended, and what it used up.
+thread_local std::uintptr_t                        stack_start = 0;
+thread_local std::chrono::steady_clock::time_point deadline;
+thread_local const char *                          used_up = nullptr;
+
+std::uintptr_t stack_position() {
     const char here = 0;
-    stack_start     = &here;
-    was_too_deep    = false;
+    return reinterpret_cast<std::uintptr_t>(&here);
 }
 
-// A macro's body that looks how deep it is before it runs.
-struct watched_body : public jinja::statement {
-    jinja::statements body;
+void begin_template() {
+    stack_start = stack_position();
+    deadline    = std::chrono::steady_clock::now() + MOST_TIME;
+    used_up     = nullptr;
+}
 
-    watched_body(jinja::statements && statements, size_t position) : body(std::move(statements)) { pos = position; }
+[[noreturn]] void stop_template(const char * reason) {
+    used_up = reason;
+    throw std::runtime_error(reason);
+}
 
-    std::string type() const override { return "Body"; }
-
-    jinja::value execute_impl(jinja::context & context) const override {
-        const char here = 0;
-        if (std::abs(stack_start - &here) > MOST_STACK) {
-            was_too_deep = true;
-            throw std::runtime_error("a macro calls itself without end");
-        }
-        auto values = jinja::mk_val<jinja::value_array>();
-        for (const auto & statement : body) {
-            values->push_back(statement->execute(context));
-        }
-        return values;
+// llama.cpp catches what templates throw where it only tries them out.
+void end_template() {
+    if (used_up != nullptr) {
+        throw std::runtime_error(used_up);
     }
+}
 
-    void visit(jinja::context & context) const override { context.visitor(false, this, { { "body", jinja::stmts_to_ptr(body) } }); }
+void look_at_limits() {
+    const std::uintptr_t here = stack_position();
+    if (std::max(here, stack_start) - std::min(here, stack_start) > MOST_STACK) {
+        stop_template("a macro calls itself without end");
+    }
+    if (std::chrono::steady_clock::now() > deadline) {
+        stop_template("it takes too long: more than 10 seconds");
+    }
+}
+
+// Stands in front of a body and looks at the limits each time that the body runs.
+struct watch_statement : public jinja::statement {
+    explicit watch_statement(size_t position) { pos = position; }
+
+    std::string type() const override { return "Watch"; }
+
+    jinja::value execute_impl(jinja::context &) const override {
+        look_at_limits();
+        return jinja::mk_val<jinja::value_undefined>();
+    }
 };
 
-// Puts the watch into every macro of a template.
-void watch_macros(const jinja::statements & statements) {
+// The same for the default of a parameter, which may call the macro that it belongs to.
+struct watched_default : public jinja::expression {
+    jinja::statement_ptr inner;
+
+    explicit watched_default(jinja::statement_ptr && expression) : inner(std::move(expression)) { pos = inner->pos; }
+
+    jinja::value execute_impl(jinja::context & context) const override {
+        look_at_limits();
+        return inner->execute(context);
+    }
+
+    void visit(jinja::context & context) const override { context.visitor(false, this, { { "inner", { inner.get() } } }); }
+};
+
+// A bound of `range`, all of whose numbers are made before the first is used.
+struct watched_bound : public jinja::expression {
+    jinja::statement_ptr inner;
+
+    explicit watched_bound(jinja::statement_ptr && expression) : inner(std::move(expression)) { pos = inner->pos; }
+
+    jinja::value execute_impl(jinja::context & context) const override {
+        jinja::value bound = inner->execute(context);
+        if (jinja::is_val<jinja::value_int>(bound) && (bound->as_int() > MOST_NUMBERS || bound->as_int() < -MOST_NUMBERS)) {
+            stop_template("a range has more than a million numbers");
+        }
+        return bound;
+    }
+
+    void visit(jinja::context & context) const override { context.visitor(false, this, { { "inner", { inner.get() } } }); }
+};
+
+// Looks for `target` in what `value` holds. What holds itself, or is too deep, would use up the stack where it is written or freed.
+void look_for_cycle(const jinja::value & value, const jinja::value & target) {
+    constexpr int                              DEEPEST = 1000;
+    std::vector<std::pair<jinja::value, int>>  open{ { value, 0 } };
+    std::unordered_set<const jinja::value_t *> seen;
+    while (!open.empty()) {
+        const auto [one, depth] = open.back();
+        open.pop_back();
+        const bool is_array = jinja::is_val<jinja::value_array>(one);
+        if ((!is_array && !jinja::is_val<jinja::value_object>(one)) || !seen.insert(one.get()).second) {
+            continue;
+        }
+        if (one.get() == target.get()) {
+            stop_template("a value contains itself");
+        }
+        if (depth > DEEPEST) {
+            stop_template("a value is nested deeper than 1000 levels");
+        }
+        if (is_array) {
+            for (const auto & item : one->as_array()) {
+                open.emplace_back(item, depth + 1);
+            }
+        } else {
+            for (const auto & pair : one->as_ordered_object()) {
+                open.emplace_back(pair.second, depth + 1);
+            }
+        }
+    }
+}
+
+// What is put into a list or a namespace: `holder`, which lives as long as the template.
+struct watched_value : public jinja::expression {
+    jinja::statement_ptr     inner;
+    const jinja::statement * holder;
+
+    watched_value(jinja::statement_ptr && expression, const jinja::statement * into) : inner(std::move(expression)), holder(into) {
+        pos = inner->pos;
+    }
+
+    jinja::value execute_impl(jinja::context & context) const override {
+        jinja::value value = inner->execute(context);
+        if (jinja::is_val<jinja::value_array>(value) || jinja::is_val<jinja::value_object>(value)) {
+            look_for_cycle(value, holder->execute(context));
+        }
+        return value;
+    }
+
+    void visit(jinja::context & context) const override { context.visitor(false, this, { { "inner", { inner.get() } } }); }
+};
+
+bool is_named(const jinja::statement_ptr & expression, const char * name) {
+    const auto * identifier = jinja::cast_stmt<jinja::identifier>(expression);
+    return identifier != nullptr && identifier->val == name;
+}
+
+void watch_values(jinja::statements & values, const jinja::statement * holder) {
+    for (auto & value : values) {
+        value = std::make_unique<watched_value>(std::move(value), holder);
+    }
+}
+
+void watch_body(jinja::statements & body, size_t position) {
+    body.insert(body.begin(), std::make_unique<watch_statement>(position));
+}
+
+void watch_defaults(jinja::statements & parameters) {
+    for (auto & parameter : parameters) {
+        if (auto * named = jinja::cast_stmt<jinja::keyword_argument_expression>(parameter)) {
+            named->val = std::make_unique<watched_default>(std::move(named->val));
+        }
+    }
+}
+
+// Puts the watch into one node of a template.
+void watch_node(jinja::statement * node) {
+    if (auto * macro = dynamic_cast<jinja::macro_statement *>(node)) {
+        watch_body(macro->body, macro->pos);
+        watch_defaults(macro->args);
+    } else if (auto * call = dynamic_cast<jinja::call_statement *>(node)) {
+        watch_body(call->body, call->pos);
+        watch_defaults(call->caller_args);
+    } else if (auto * loop = dynamic_cast<jinja::for_statement *>(node)) {
+        watch_body(loop->body, loop->pos);
+    } else if (auto * called = dynamic_cast<jinja::call_expression *>(node)) {
+        const auto * method = jinja::cast_stmt<jinja::member_expression>(std::as_const(called->callee));
+        if (is_named(called->callee, "range")) {
+            for (auto & bound : called->args) {
+                bound = std::make_unique<watched_bound>(std::move(bound));
+            }
+        } else if (method != nullptr && is_named(method->property, "append")) {
+            watch_values(called->args, method->object.get());
+        }
+    } else if (auto * filter = dynamic_cast<jinja::filter_expression *>(node)) {
+        auto * applied = jinja::cast_stmt<jinja::call_expression>(filter->filter);
+        if (applied != nullptr && is_named(applied->callee, "append")) {
+            watch_values(applied->args, filter->operand.get());
+        }
+    } else if (auto * set = dynamic_cast<jinja::set_statement *>(node)) {
+        const auto * member = jinja::cast_stmt<jinja::member_expression>(std::as_const(set->assignee));
+        if (member != nullptr && set->val != nullptr) {
+            set->val = std::make_unique<watched_value>(std::move(set->val), member->object.get());
+        }
+    }
+}
+
+// Puts the watch into a template.
+void watch(const jinja::statements & statements) {
     jinja::context walk;
     walk.visitor = [&walk](bool, const jinja::statement * node, std::vector<jinja::visitor_pair> children) {
         for (const auto & [name, list] : children) {
@@ -102,11 +260,7 @@ void watch_macros(const jinja::statements & statements) {
             }
         }
         // The visitor shows what belongs to a template of ours.
-        if (auto * macro = const_cast<jinja::macro_statement *>(dynamic_cast<const jinja::macro_statement *>(node))) {
-            auto body = std::make_unique<watched_body>(std::move(macro->body), macro->pos);
-            macro->body.clear();
-            macro->body.push_back(std::move(body));
-        }
+        watch_node(const_cast<jinja::statement *>(node));
     };
     for (const auto & statement : statements) {
         statement->visit(walk);
@@ -117,12 +271,10 @@ void watch_macros(const jinja::statements & statements) {
 void try_template(const std::string & source) {
     jinja::lexer   lexer;
     jinja::program program = jinja::parse_from_tokens(lexer.tokenize(source));
-    watch_macros(program.body);
+    watch(program.body);
     begin_template();
     jinja::caps_get(program);
-    if (was_too_deep) {
-        throw std::runtime_error("a macro calls itself without end");
-    }
+    end_template();
 }
 
 common_chat_templates_ptr watched_templates(const llama_model * model, const std::string & source) {
@@ -137,7 +289,7 @@ common_chat_templates_ptr watched_templates(const llama_model * model, const std
     auto templates = common_chat_templates_init(model, source);
     for (const auto * one : { templates->template_default.get(), templates->template_tool_use.get() }) {
         if (one != nullptr) {
-            watch_macros(one->prog.body);
+            watch(one->prog.body);
         }
     }
     return templates;
@@ -267,6 +419,7 @@ char * lw_templates_render(const lw_templates * templates, const char * request_
         begin_template();
         const common_chat_templates_inputs inputs = templates_inputs(common_json::parse(request_text));
         const common_chat_params           params = common_chat_templates_apply(templates->templates.get(), inputs);
+        end_template();
         return copy_text(rendered_chat(params, !inputs.tools.empty()).dump());
     });
 }

@@ -18,8 +18,10 @@ use std::sync::Arc;
 use self::constraint::Constrained;
 pub use self::constraint::Constraint;
 use self::dry::Dry;
+use self::json_schema::SchemaMatcher;
 pub use self::logprobs::{TokenLogprobs, top_logprobs};
 pub use self::options::{BiasTarget, DryRepeatPenalty, Mirostat, MirostatVersion, RepeatPenalty, SamplingOptions, TokenBias, Xtc};
+use self::tokens::Tokens;
 use crate::error::{Error, Result};
 pub use crate::llama::{GrammarTrigger, ToolGrammar};
 use crate::llama::{Model, SamplerChain, SamplerStage, Token, Vocabulary, argmax};
@@ -59,18 +61,24 @@ impl Sampler {
     /// Chooses the next token from the model's logits. It counts only when it is accepted.
     ///
     /// # Errors
-    /// [`Error::DecodeFailed`] when the model computed no numbers, [`Error::ConstraintFailed`] when no token fits the constraint.
+    /// [`Error::DecodeFailed`] when the model computed no numbers, [`Error::ConstraintFailed`] when no token fits the constraint, or when
+    /// every token is forbidden.
     pub fn sample(&mut self, logits: &[f32]) -> Result<Token> {
-        let logits = match &mut self.adjustments {
+        let adjusted = match &mut self.adjustments {
             Some(adjustments) => adjustments.adjust(logits),
             None => logits,
         };
         let token = match &mut self.constraint {
-            Some(constraint) if !self.is_free => constraint.choose(&mut self.choice, logits)?,
-            _ => self.choice.choose(logits),
+            Some(constraint) if !self.is_free => constraint.choose(&mut self.choice, adjusted)?,
+            _ => self.choice.choose(adjusted),
         };
-        token.ok_or_else(|| Error::DecodeFailed {
-            reason: "the model computed no usable logits".into(),
+        token.ok_or_else(|| match argmax(logits) {
+            Some(_) => Error::ConstraintFailed {
+                reason: "`tokenBias` and `ignoreEos` forbid every token of the model".into(),
+            },
+            None => Error::DecodeFailed {
+                reason: "the model computed no usable logits".into(),
+            },
         })
     }
 
@@ -93,6 +101,20 @@ impl Sampler {
     pub fn is_complete(&self) -> bool {
         self.constraint.as_ref().is_none_or(Constrained::is_complete)
     }
+}
+
+/// Whether answers can be held to a JSON schema, as a [`Constraint::JsonSchema`] is; quick for one that has been checked before.
+///
+/// # Errors
+/// [`Error::UnsupportedSchema`] with what cannot be held to.
+pub fn check_schema(text: &str, model: &Model) -> Result<()> {
+    let tokens = Tokens::of(model)?;
+    if tokens.has_checked(text) {
+        return Ok(());
+    }
+    SchemaMatcher::new(text, &tokens)?;
+    tokens.remember_checked(text);
+    Ok(())
 }
 
 /// What changes logits before a token is chosen.
@@ -167,7 +189,7 @@ fn bias(options: &SamplingOptions, model: &Model) -> Result<Vec<(Token, f32)>> {
                 let expected = format!("a token of the model, 0 to {}", vocabulary.len().saturating_sub(1));
                 return Err(invalid_bias(id, &expected));
             }
-            BiasTarget::Text(text) => model.tokenize(text, false)?,
+            BiasTarget::Text(text) => model.tokenize_text(text, false)?,
         };
         let value = if entry.bias == f32::NEG_INFINITY {
             entry.bias

@@ -7,7 +7,7 @@ use super::reply::Reply;
 use crate::chat::{AnswerFormat, AnswerPart, AnswerReader, ChatOptions, Message, Prompt, Role, ThoughtWatch, ToolCall};
 use crate::error::{Error, Result};
 use crate::llama::{AbortFlag, Model, Token, argmax};
-use crate::sampling::{Constraint, Sampler, SamplingOptions, top_logprobs};
+use crate::sampling::{Constraint, Sampler, SamplingOptions, check_schema, top_logprobs};
 use crate::session::{Input, Turn};
 use crate::text::TextStream;
 
@@ -260,8 +260,9 @@ impl Generation {
         let format = prompt.answer;
         let tool_calls = format.tool_grammar.clone().map(Constraint::ToolCalls);
         let constraint = options.constraint.clone().or(tool_calls);
-        let made =
-            Sampler::new(&options.sampling, constraint.as_ref(), model).and_then(|sampler| Ok((sampler, AnswerReader::new(&format)?)));
+        let made = check_tools(&options.chat, model)
+            .and_then(|()| Sampler::new(&options.sampling, constraint.as_ref(), model))
+            .and_then(|sampler| Ok((sampler, AnswerReader::new(&format)?)));
         let (sampler, reader) = match made {
             Ok(made) => made,
             Err(error) => return Err((reply, error)),
@@ -559,4 +560,17 @@ impl Generation {
             tokens_per_second: if seconds > 0.0 { f64::from(later_tokens) / seconds } else { 0.0 },
         }
     }
+}
+
+/// llama.cpp's grammars leave out what they cannot hold arguments to; that is refused here instead.
+fn check_tools(chat: &ChatOptions, model: &Model) -> Result<()> {
+    for tool in &chat.tools {
+        check_schema(&tool.parameters, model).map_err(|error| match error {
+            Error::UnsupportedSchema { reason } => Error::UnsupportedSchema {
+                reason: format!("the parameters of tool `{}`: {reason}", tool.name),
+            },
+            other => other,
+        })?;
+    }
+    Ok(())
 }

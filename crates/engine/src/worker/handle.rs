@@ -15,7 +15,7 @@ use crate::scheduler::{GenerationRequest, Job, Reply, SessionId};
 /// At most 15 bytes, so that Linux shows it whole.
 const THREAD_NAME: &str = "llama-worker";
 
-/// llama.cpp's tokenizers recurse for each character of a long row, see `chat/rows.rs`. Only what is used of it takes memory.
+/// llama.cpp's tokenizers recurse for each character of a long row, see `llama/rows.rs`. Only what is used of it takes memory.
 const STACK_BYTES: usize = 256 << 20;
 
 /// How long an exiting process waits for its engine threads. One graph node of the largest model takes far less.

@@ -13,7 +13,7 @@ pub(super) fn answer(model: &Model, format: Option<&ChatFormat<'_>>, query: Quer
             parse_special,
             reply,
         } => {
-            let tokens = model.tokenize(&text, parse_special);
+            let tokens = model.tokenize_text(&text, parse_special);
             reply.end(tokens.map(|tokens| tokens.into_iter().map(|token| token.0).collect()));
         }
         Query::Detokenize {

@@ -27,6 +27,14 @@ fn templates_without_end_are_coded_errors() {
         "{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}".to_owned(),
         "{% macro f(x) %}{% if x %}{{ g(x) }}{% endif %}{% endmacro %}{% macro g(x) %}{% for i in [1] %}{{ f(x) }}{% endfor %}{% endmacro %}{{ f(1) }}".to_owned(),
         "{% macro f(x) %}{{ f(x) }}{% endmacro %}x{% if messages[0].content == 'Be brief.' %}{{ f(1) }}{% endif %}".to_owned(),
+        "{% macro f(x=f()) %}a{% endmacro %}{{ f() }}".to_owned(),
+        "{% macro f() %}{{ caller() }}{% endmacro %}{% call(x=caller()) f() %}a{% endcall %}".to_owned(),
+        "{% set l = [] %}{% set x = l.append(l) %}{{ l }}".to_owned(),
+        "{% set l = [] %}{% set x = l.append([{'a': l}]) %}{{ l|tojson }}".to_owned(),
+        "{% set l = [] %}{% set x = l|append(l) %}{{ l|string }}".to_owned(),
+        "{% set n = namespace() %}{% set n.a = n %}{{ n|tojson }}".to_owned(),
+        "{% set n = namespace(a=[]) %}{% for i in range(100000) %}{% set n.a = [n.a] %}{% endfor %}{{ n.a }}".to_owned(),
+        "{% for a in range(100000000) %}a{% endfor %}".to_owned(),
         format!("{{{{ {}1{} }}}}", "(".repeat(120_000), ")".repeat(120_000)),
         format!("{{{{ {}", "[".repeat(250_000)),
         "x".repeat(300_000),
@@ -37,6 +45,50 @@ fn templates_without_end_are_coded_errors() {
             assert_eq!(error.code(), "TEMPLATE_FAILED", "{template:.80}");
         }
     });
+}
+
+/// It once kept the engine's thread for ever.
+#[test]
+fn templates_that_take_too_long_are_coded_errors() {
+    let template = "{% for a in range(1000000) %}{% for b in range(1000000) %}{% endfor %}{% endfor %}";
+    let error = render(template).unwrap_err();
+    assert_eq!(error.code(), "TEMPLATE_FAILED");
+    assert!(error.to_string().contains("takes too long"), "{error}");
+}
+
+/// The watch stands inside of loops and macros.
+#[test]
+fn loops_and_macros_keep_their_meaning() {
+    let cases = [
+        (
+            "{% for a in range(5) %}{{ a }}{% if a == 2 %}{% break %}{% endif %},{% endfor %}",
+            "0,1,2",
+        ),
+        (
+            "{% for a in range(3) %}{{ a }}{% if a == 1 %}{% continue %}{% endif %},{% endfor %}",
+            "0,12,",
+        ),
+        (
+            "{% set l = [] %}{% set x = l.append([1]) %}{% set x = l.append('a') %}{{ l|length }}{{ l|tojson }}",
+            "2[[1], \"a\"]",
+        ),
+        (
+            "{% set n = namespace(a=[]) %}{% for i in [1, 2] %}{% set n.a = n.a + [i] %}{% endfor %}{{ n.a|join('-') }}",
+            "1-2",
+        ),
+        ("{% for a in [] %}{{ a }}{% else %}none{% endfor %}", "none"),
+        (
+            "{% macro f(a, b='c') %}{{ a }}{{ b }}{% endmacro %}{{ f(1) }}{{ f(1, 2) }}{{ f(1, b=3) }}",
+            "1c1213",
+        ),
+        (
+            "{% macro f() %}<{{ caller('x') }}>{% endmacro %}{% call(a, b='y') f() %}{{ a }}{{ b }}{% endcall %}",
+            "<xy>",
+        ),
+    ];
+    for (template, expected) in cases {
+        assert_eq!(render(template).unwrap(), expected, "{template}");
+    }
 }
 
 #[test]

@@ -85,7 +85,8 @@ impl GbnfMatcher {
     pub(super) fn allows(&mut self, token: Token) -> Result<bool> {
         self.matcher.begin();
         let piece = self.tokens.vocabulary().piece(token);
-        let is_allowed = match self.watch.as_mut().map(|watch| watch.look_at(token, piece)) {
+        let looked = self.watch.as_mut().map(|watch| watch.look_at(token, piece)).transpose();
+        let is_allowed = match looked.map_err(gave_up)? {
             Some(None) => true,
             None | Some(Some(Fired::Token)) => self.matcher.allows(token, piece),
             Some(Some(Fired::Text(tokens))) => self.allows_all(&tokens),
@@ -101,7 +102,7 @@ impl GbnfMatcher {
             let is_accepted = self.matcher.accept(token, piece);
             return self.checked(is_accepted);
         };
-        let tokens = match watch.look_at(token, piece) {
+        let tokens = match watch.look_at(token, piece).map_err(gave_up)? {
             None => {
                 watch.accept(token, piece);
                 return Ok(true);
@@ -174,6 +175,10 @@ impl Recognizer for Walk<'_> {
         }
         self.0.push_byte(byte)
     }
+}
+
+fn gave_up(reason: String) -> Error {
+    Error::ConstraintFailed { reason }
 }
 
 fn invalid(reason: String) -> Error {

@@ -2,6 +2,8 @@
 //!
 //! The rules are llama.cpp's (`llama_grammar_accept_impl`, `common_sampler_init`): which comes first in the list wins.
 
+use std::borrow::Cow;
+
 use fancy_regex::Regex;
 
 use crate::llama::{GrammarTrigger, Token};
@@ -14,10 +16,12 @@ pub(super) struct Watch {
     answer: Vec<u8>,
     /// Each token of the answer and where its bytes end.
     ends: Vec<(Token, usize)>,
+    /// What was looked at last, and what it sets off: a token is looked at before it is taken, and a pattern searches the whole answer.
+    seen: Option<(Token, Option<Fired>)>,
 }
 
 /// Where the constrained part begins.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fired {
     /// With the newest token.
     Token,
@@ -39,6 +43,7 @@ impl Watch {
             texts: Vec::new(),
             answer: Vec::new(),
             ends: Vec::new(),
+            seen: None,
         };
         for trigger in triggers {
             match trigger {
@@ -51,23 +56,39 @@ impl Watch {
         Ok(watch)
     }
 
-    /// What a token would set off.
-    pub(super) fn look_at(&mut self, token: Token, bytes: &[u8]) -> Option<Fired> {
+    /// What a token would set off. Fails when a pattern gives up.
+    pub(super) fn look_at(&mut self, token: Token, bytes: &[u8]) -> Result<Option<Fired>, String> {
         if self.tokens.contains(&token) {
-            return Some(Fired::Token);
+            return Ok(Some(Fired::Token));
+        }
+        if let Some((_, fired)) = self.seen.as_ref().filter(|(seen, _)| *seen == token) {
+            return Ok(fired.clone());
         }
         let known = self.answer.len();
         self.answer.extend_from_slice(bytes);
         self.ends.push((token, self.answer.len()));
-        let fired = self.texts.iter().find_map(|trigger| trigger.start_in(&self.answer, known));
-        let tokens = fired.map(|start| Fired::Text(self.tokens_from(start)));
+        let start = self.start(known);
+        let fired = start.map(|start| start.map(|start| Fired::Text(self.tokens_from(start))));
         self.answer.truncate(known);
         self.ends.pop();
-        tokens
+        let fired = fired?;
+        self.seen = Some((token, fired.clone()));
+        Ok(fired)
+    }
+
+    /// Where the constrained part begins in the answer, whose first `known` bytes have been searched before.
+    fn start(&self, known: usize) -> Result<Option<usize>, String> {
+        for trigger in &self.texts {
+            if let Some(start) = trigger.start_in(&self.answer, known)? {
+                return Ok(Some(start));
+            }
+        }
+        Ok(None)
     }
 
     /// Takes notice of a token that set nothing off.
     pub(super) fn accept(&mut self, token: Token, bytes: &[u8]) {
+        self.seen = None;
         self.answer.extend_from_slice(bytes);
         self.ends.push((token, self.answer.len()));
     }
@@ -87,27 +108,35 @@ impl Watch {
 
 impl TextTrigger {
     /// Where the constrained part begins in `answer`, whose first `known` bytes have been searched before.
-    fn start_in(&self, answer: &[u8], known: usize) -> Option<usize> {
+    fn start_in(&self, answer: &[u8], known: usize) -> Result<Option<usize>, String> {
         match self {
-            Self::Word(word) if word.is_empty() => Some(0),
+            Self::Word(word) if word.is_empty() => Ok(Some(0)),
             Self::Word(word) => {
                 let from = known.saturating_sub(word.len() - 1);
                 let found = answer[from..].windows(word.len()).position(|window| window == word);
-                found.map(|start| from + start)
+                Ok(found.map(|start| from + start))
             }
             Self::Pattern(pattern) => {
-                // Positions must stay those of the bytes, so what is no text becomes one letter a byte.
-                let text: String = answer
-                    .utf8_chunks()
-                    .map(|chunk| chunk.valid().to_owned() + &"?".repeat(chunk.invalid().len()))
-                    .collect();
-                // A pattern that asks for too much backtracking has not been found.
-                let found = pattern.captures(&text).ok().flatten()?;
+                let text = text_of(answer);
+                let found = pattern.captures(&*text);
+                let Some(found) = found.map_err(|error| format!("the trigger pattern `{pattern}` gave up: {error}"))? else {
+                    return Ok(None);
+                };
                 let group = found.iter().skip(1).flatten().find(|group| !group.as_str().is_empty());
-                group.or_else(|| found.get(0)).map(|group| group.start())
+                Ok(group.or_else(|| found.get(0)).map(|group| group.start()))
             }
         }
     }
+}
+
+/// An answer as text. Positions must stay those of the bytes, so what is no text becomes one letter a byte.
+fn text_of(answer: &[u8]) -> Cow<'_, str> {
+    let to_text = |_| {
+        let chunks = answer.utf8_chunks();
+        let parts = chunks.map(|chunk| chunk.valid().to_owned() + &"?".repeat(chunk.invalid().len()));
+        parts.collect::<String>().into()
+    };
+    std::str::from_utf8(answer).map_or_else(to_text, Cow::from)
 }
 
 fn compiled(pattern: &str) -> Result<TextTrigger, String> {
@@ -132,7 +161,7 @@ mod tests {
     fn fired(trigger: &GrammarTrigger, pieces: &[&str]) -> Option<(i32, String)> {
         let mut watch = Watch::new(std::slice::from_ref(trigger)).unwrap();
         for (id, piece) in (0..).zip(pieces) {
-            match watch.look_at(Token::new(id), piece.as_bytes()) {
+            match watch.look_at(Token::new(id), piece.as_bytes()).unwrap() {
                 Some(Fired::Token) => return Some((id, String::new())),
                 Some(Fired::Text(tokens)) => {
                     let bytes = tokens.into_iter().flat_map(|(_, bytes)| bytes).collect();
@@ -181,6 +210,29 @@ mod tests {
         watch.accept(Token::new(1), b"ab");
         watch.accept(Token::new(2), b"c<");
         let tokens = vec![(Token::new(2), b"<".to_vec()), (Token::new(3), b"t>x".to_vec())];
-        assert_eq!(watch.look_at(Token::new(3), b"t>x"), Some(Fired::Text(tokens)));
+        assert_eq!(watch.look_at(Token::new(3), b"t>x"), Ok(Some(Fired::Text(tokens))));
+    }
+
+    #[test]
+    fn a_token_is_searched_once_and_what_it_sets_off_stays() {
+        let mut watch = Watch::new(&[GrammarTrigger::Pattern("a+b".into())]).unwrap();
+        assert_eq!(watch.look_at(Token::new(1), b"a"), Ok(None));
+        assert_eq!(watch.seen, Some((Token::new(1), None)));
+        watch.accept(Token::new(1), b"a");
+        assert_eq!(watch.seen, None, "it may come again");
+        let fired = Some(Fired::Text(vec![(Token::new(1), b"a".to_vec()), (Token::new(2), b"b".to_vec())]));
+        assert_eq!(watch.look_at(Token::new(3), b"c"), Ok(None));
+        for _ in 0..2 {
+            assert_eq!(watch.look_at(Token::new(2), b"b"), Ok(fired.clone()));
+        }
+    }
+
+    /// It once counted as not found, and the call was never held to its form.
+    #[test]
+    fn a_pattern_that_gives_up_is_an_error() {
+        let mut watch = Watch::new(&[GrammarTrigger::Pattern("^(a|b|ab)*\\1\\+c".into())]).unwrap();
+        let answer = "ab".repeat(50) + "-+c";
+        let error = watch.look_at(Token::new(1), answer.as_bytes()).unwrap_err();
+        assert!(error.contains("gave up"), "{error}");
     }
 }

@@ -527,6 +527,61 @@ fn tools_without_a_grammar_allow_everything() {
     assert!(sampler.is_complete());
 }
 
+/// Long rows once ended the process.
+#[test]
+fn texts_of_any_length_are_tokenized() {
+    let text = "a1".repeat(2_000_000);
+    let tokens = model().tokenize_text(&text, false).unwrap();
+    let ids: Vec<i32> = tokens.iter().map(|token| token.0).collect();
+    assert!(model().detokenize(&ids, false).unwrap() == text.as_bytes());
+    let mut options = greedy();
+    options.token_bias = vec![TokenBias {
+        target: BiasTarget::Text("-".repeat(1_000_000)),
+        bias: 1.0,
+    }];
+    Sampler::new(&options, None, model()).unwrap();
+    let short = "An ordinary text, with <|im_end|> and all.";
+    for parse_special in [true, false] {
+        assert_eq!(
+            model().tokenize_text(short, parse_special).unwrap(),
+            model().tokenize(short, parse_special).unwrap()
+        );
+    }
+}
+
+#[test]
+fn a_bias_against_every_token_is_an_error_of_its_own() {
+    let mut options = greedy();
+    let all = model().vocabulary().tokens();
+    options.token_bias = all
+        .map(|token| TokenBias {
+            target: BiasTarget::Token(token.0),
+            bias: f32::NEG_INFINITY,
+        })
+        .collect();
+    let mut sampler = Sampler::new(&options, None, model()).unwrap();
+    let error = sampler.sample(&logits(&[])).unwrap_err();
+    assert_eq!(error.code(), "CONSTRAINT_FAILED");
+    assert!(error.to_string().contains("tokenBias"), "{error}");
+}
+
+#[test]
+fn schemas_of_tools_are_checked_as_those_of_answers() {
+    for _ in 0..2 {
+        check_schema(r#"{"type":"object","properties":{"city":{"type":"string"}}}"#, model()).unwrap();
+        check_schema(r#"{"type":"object"}"#, model()).unwrap();
+        for keyword in [
+            r#""not":{"required":["a"]}"#,
+            r#""propertyNames":{"minLength":1}"#,
+            r#""dependentRequired":{"a":["b"]}"#,
+            r#""minProperties":1"#,
+        ] {
+            let error = check_schema(&format!(r#"{{"type":"object",{keyword}}}"#), model()).unwrap_err();
+            assert_eq!(error.code(), "UNSUPPORTED_SCHEMA", "{keyword}");
+        }
+    }
+}
+
 /// llama.cpp's example grammar for JSON, and shapes that are easily got wrong.
 const GRAMMARS: [&str; 9] = [
     r#"root ::= object

@@ -9,7 +9,7 @@ const LONGEST_OF_ONE_KIND: usize = 4096;
 const LONGEST_WITHOUT_SPACE: usize = 32_768;
 
 /// The positions at which `content` is to be cut.
-pub(super) fn cuts(content: &str) -> Vec<usize> {
+pub(crate) fn row_cuts(content: &str) -> Vec<usize> {
     let mut cuts = Vec::new();
     let (mut of_one_kind, mut without_space, mut row_kind) = (0, 0, None);
     for (position, character) in content.char_indices() {
@@ -62,7 +62,7 @@ mod tests {
             ("e\u{301}".repeat(any), 1),
         ];
         for (text, expected) in cases {
-            assert_eq!(cuts(&text).len(), expected, "{} characters", text.chars().count());
+            assert_eq!(row_cuts(&text).len(), expected, "{} characters", text.chars().count());
         }
     }
 }

@@ -39,7 +39,7 @@ export const builtInModelPath: string;
  * - `TEMPLATE_FAILED`: the model's chat template, or the one given as `chatTemplate`, is broken or does not accept these messages
  * - `PROMPT_TOO_LONG`: the prompt does not fit into the context, not even alone with its system prompt
  * - `INVALID_GRAMMAR`: `grammar` is no GBNF grammar that llama.cpp understands
- * - `UNSUPPORTED_SCHEMA`: `jsonSchema`, or the parameters of a tool, use a keyword that cannot be kept to
+ * - `UNSUPPORTED_SCHEMA`: `jsonSchema` uses a keyword that cannot be kept to
  * - `CONSTRAINT_FAILED`: no token continues the answer as its grammar, its schema or the form of a tool call asks for
  * - `SESSION_DISPOSED`: the session was disposed of, or a new context or model has taken the place of its own
  * - `TOOL_LOOP_LIMIT`: the model still called tools after `maxToolRounds` rounds
@@ -372,7 +372,8 @@ export interface Tool {
    */
   description?: string | null | undefined;
   /**
-   * A JSON schema of an object. The model's arguments keep to it.
+   * A JSON schema of an object. The model's arguments keep to it, as far as llama.cpp's grammars can hold them to it: keywords
+   * that they do not know are only told to the model.
    * @default an object without properties
    */
   parameters?: object | null | undefined;

@@ -36,8 +36,13 @@ pub(super) const TEMPLATE: &str = "\
 {%- endfor %}
 {%- if add_generation_prompt %}
     {{- '<|im_start|>assistant\\n' }}
+    {%- if opens_thought %}
+        {{- '<think>\\n' }}
+    {%- endif %}
 {%- endif %}
 ";
+/// By this variable the template opens a thought, as the model's own does.
+pub(super) const OPENS_THOUGHT: &str = "opens_thought";
 
 const INSTRUCTIONS: &str = "You may call functions. To call one, write a JSON object with its name and its arguments between tags, each on a \
                             line of its own, and wait for the result:\n<tool_call>\n{\"name\": \"the name\", \"arguments\": {}}\n</tool_call>\n\

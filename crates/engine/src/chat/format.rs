@@ -165,7 +165,7 @@ impl<'model> ChatFormat<'model> {
         if tools.is_empty() {
             return Ok(rendered);
         }
-        let answer = self.fallback_answer(options, tool_choice)?;
+        let answer = self.fallback_answer(options, tool_choice, &rendered.generation_prompt)?;
         Ok(RenderedChat {
             prompt: rendered.prompt,
             generation_prompt: rendered.generation_prompt,
@@ -176,11 +176,14 @@ impl<'model> ChatFormat<'model> {
     }
 
     /// What an answer with tools looks like where the template knows none.
-    fn fallback_answer(&self, options: &ChatOptions, tool_choice: &'static str) -> Result<RenderedChat> {
+    fn fallback_answer(&self, options: &ChatOptions, tool_choice: &'static str, opening: &str) -> Result<RenderedChat> {
         let templates = Templates::new(self.model, Some(fallback::TEMPLATE))?;
         let question = [Message::new(Role::User, "?")];
         let options = ChatOptions {
-            variables: Vec::new(),
+            variables: vec![(
+                fallback::OPENS_THOUGHT.to_owned(),
+                opening.trim_end().ends_with("<think>").to_string(),
+            )],
             ..options.clone()
         };
         templates.render(&request(&question, &options, tool_choice, &|text| text.to_owned())?)

@@ -18,10 +18,8 @@ use std::sync::Arc;
 use self::constraint::Constrained;
 pub use self::constraint::Constraint;
 use self::dry::Dry;
-use self::json_schema::SchemaMatcher;
 pub use self::logprobs::{TokenLogprobs, top_logprobs};
 pub use self::options::{BiasTarget, DryRepeatPenalty, Mirostat, MirostatVersion, RepeatPenalty, SamplingOptions, TokenBias, Xtc};
-use self::tokens::Tokens;
 use crate::error::{Error, Result};
 pub use crate::llama::{GrammarTrigger, ToolGrammar};
 use crate::llama::{Model, SamplerChain, SamplerStage, Token, Vocabulary, argmax};
@@ -82,6 +80,14 @@ impl Sampler {
         })
     }
 
+    /// The likeliest token by the logits and the biases and penalties on them, whatever the constraint.
+    pub fn likeliest(&mut self, logits: &[f32]) -> Option<Token> {
+        match &mut self.adjustments {
+            Some(adjustments) => argmax(adjustments.adjust(logits)),
+            None => argmax(logits),
+        }
+    }
+
     /// Takes notice of a token that becomes part of the answer, chosen here or forced by the caller. Not called for the token that ends it.
     ///
     /// # Errors
@@ -101,20 +107,6 @@ impl Sampler {
     pub fn is_complete(&self) -> bool {
         self.constraint.as_ref().is_none_or(Constrained::is_complete)
     }
-}
-
-/// Whether answers can be held to a JSON schema, as a [`Constraint::JsonSchema`] is; quick for one that has been checked before.
-///
-/// # Errors
-/// [`Error::UnsupportedSchema`] with what cannot be held to.
-pub fn check_schema(text: &str, model: &Model) -> Result<()> {
-    let tokens = Tokens::of(model)?;
-    if tokens.has_checked(text) {
-        return Ok(());
-    }
-    SchemaMatcher::new(text, &tokens)?;
-    tokens.remember_checked(text);
-    Ok(())
 }
 
 /// What changes logits before a token is chosen.

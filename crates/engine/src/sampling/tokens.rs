@@ -1,7 +1,6 @@
 //! A model's tokens in the forms in which constraints look at them. Made once for each model.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use llguidance::ParserFactory;
 use toktrie::{ApproximateTokEnv, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie};
@@ -17,8 +16,6 @@ pub(super) struct Tokens {
     vocabulary: Arc<Vocabulary>,
     environment: TokEnv,
     schemas: OnceLock<std::result::Result<ParserFactory, String>>,
-    /// The texts of schemas that can be held to.
-    checked: Mutex<HashSet<String>>,
 }
 
 impl std::fmt::Debug for Tokens {
@@ -51,7 +48,6 @@ impl Tokens {
             vocabulary,
             environment,
             schemas: OnceLock::new(),
-            checked: Mutex::default(),
         }
     }
 
@@ -61,26 +57,6 @@ impl Tokens {
 
     pub(super) fn trie(&self) -> &TokTrie {
         self.environment.tok_trie()
-    }
-
-    /// Whether a schema is known to be one that answers can be held to.
-    pub(super) fn has_checked(&self, schema: &str) -> bool {
-        self.lock_checked().contains(schema)
-    }
-
-    pub(super) fn remember_checked(&self, schema: &str) {
-        /// More than the tools of one caller; beyond it, checking begins anew.
-        const MOST: usize = 4096;
-        let mut checked = self.lock_checked();
-        if checked.len() >= MOST {
-            checked.clear();
-        }
-        checked.insert(schema.to_owned());
-    }
-
-    /// OK to go on after a panic: a set of texts cannot be left half done.
-    fn lock_checked(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What compiles schemas for these tokens; made at the first call.

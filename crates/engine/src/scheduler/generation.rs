@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::reply::Reply;
 use crate::chat::{AnswerFormat, AnswerPart, AnswerReader, ChatOptions, Message, Prompt, Role, ThoughtWatch, ToolCall};
 use crate::error::{Error, Result};
-use crate::llama::{AbortFlag, Model, Token, argmax};
-use crate::sampling::{Constraint, Sampler, SamplingOptions, check_schema, top_logprobs};
+use crate::llama::{AbortFlag, Model, Token};
+use crate::sampling::{Constraint, Sampler, SamplingOptions, top_logprobs};
 use crate::session::{Input, Turn};
 use crate::text::TextStream;
 
@@ -219,6 +219,8 @@ pub(super) struct Generation {
     stream: TextStream,
     reader: AnswerReader,
     thought: ThoughtWatch,
+    /// In a thought, or in the white space behind one.
+    awaits_answer: bool,
     /// Tokens that come next, whatever the model would choose.
     forced: VecDeque<Forced>,
     /// White space that is only handed out when something follows it.
@@ -260,9 +262,8 @@ impl Generation {
         let format = prompt.answer;
         let tool_calls = format.tool_grammar.clone().map(Constraint::ToolCalls);
         let constraint = options.constraint.clone().or(tool_calls);
-        let made = check_tools(&options.chat, model)
-            .and_then(|()| Sampler::new(&options.sampling, constraint.as_ref(), model))
-            .and_then(|sampler| Ok((sampler, AnswerReader::new(&format)?)));
+        let made =
+            Sampler::new(&options.sampling, constraint.as_ref(), model).and_then(|sampler| Ok((sampler, AnswerReader::new(&format)?)));
         let (sampler, reader) = match made {
             Ok(made) => made,
             Err(error) => return Err((reply, error)),
@@ -280,6 +281,7 @@ impl Generation {
             stream: TextStream::new(stops),
             reader,
             thought: ThoughtWatch::new(format.thinking.clone(), &format.opening),
+            awaits_answer: false,
             forced: VecDeque::new(),
             held_space: String::new(),
             result: GenerationResult::default(),
@@ -384,7 +386,7 @@ impl Generation {
         let Some(start) = self.thought.start_tag().map(ToOwned::to_owned) else {
             return Ok(());
         };
-        let wanted = argmax(logits).map(|token| model.text_of(token)).unwrap_or_default();
+        let wanted = self.sampler.likeliest(logits).map(|token| model.text_of(token)).unwrap_or_default();
         if wanted.len() >= SHORTEST && start.starts_with(&wanted) {
             self.force(&start, true, model)?;
         }
@@ -412,9 +414,9 @@ impl Generation {
     }
 
     /// Whether `piece` is none of the reader's: of a thought, or the white space behind one. No stop string ends the answer there.
-    fn is_beside_the_answer(&self, piece: &[u8]) -> bool {
-        let follows_thought = self.result.usage.reasoning_tokens > 0 && self.result.text.is_empty();
-        self.thought.is_open() || (follows_thought && piece.trim_ascii().is_empty())
+    fn is_beside_the_answer(&mut self, piece: &[u8]) -> bool {
+        self.awaits_answer = self.thought.is_open() || (self.awaits_answer && piece.trim_ascii().is_empty());
+        self.awaits_answer
     }
 
     fn take(&mut self, text: &str) {
@@ -560,17 +562,4 @@ impl Generation {
             tokens_per_second: if seconds > 0.0 { f64::from(later_tokens) / seconds } else { 0.0 },
         }
     }
-}
-
-/// llama.cpp's grammars leave out what they cannot hold arguments to; that is refused here instead.
-fn check_tools(chat: &ChatOptions, model: &Model) -> Result<()> {
-    for tool in &chat.tools {
-        check_schema(&tool.parameters, model).map_err(|error| match error {
-            Error::UnsupportedSchema { reason } => Error::UnsupportedSchema {
-                reason: format!("the parameters of tool `{}`: {reason}", tool.name),
-            },
-            other => other,
-        })?;
-    }
-    Ok(())
 }

@@ -258,6 +258,7 @@ impl<'model> Scheduler<'model> {
                 }
             }
             Ok(false) => lane.end(Ok(StopReason::ContextFull)),
+            Err(Error::Aborted) => lane.end(Ok(StopReason::Abort)),
             Err(error) => lane.end(Err(error)),
         }
     }

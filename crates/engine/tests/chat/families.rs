@@ -169,6 +169,27 @@ fn templates_without_tools_get_them_in_the_system_message() {
 }
 
 #[test]
+fn thoughts_that_a_template_without_tools_opens_stay_thoughts() {
+    let template = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}\
+                    {% if add_generation_prompt %}assistant: <think>\n{% endif %}";
+    let format = ChatFormat::new(&BUILT_IN, Some(template)).unwrap();
+    let prompt = format.prompt(&conversation(), &with_tools(), 100_000).unwrap();
+    let mut reader = AnswerReader::new(&prompt.answer).unwrap();
+    let mut parts = reader.push("Hm.\n</think>\n\nYes.");
+    parts.extend(reader.finish(true));
+    let expected = [AnswerPart::Reasoning("Hm.".into()), AnswerPart::Text("Yes.".into())];
+    assert_eq!(parts.iter().map(trimmed).collect::<Vec<_>>(), expected);
+}
+
+fn trimmed(part: &AnswerPart) -> AnswerPart {
+    match part {
+        AnswerPart::Text(text) => AnswerPart::Text(text.trim().to_owned()),
+        AnswerPart::Reasoning(text) => AnswerPart::Reasoning(text.trim().to_owned()),
+        AnswerPart::ToolCall(_) => part.clone(),
+    }
+}
+
+#[test]
 fn templates_without_tools_show_calls_and_results_of_the_history_as_text() {
     let mut messages = vec![Message::new(Role::User, "1 + 2?")];
     messages.push(Message {

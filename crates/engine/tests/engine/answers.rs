@@ -217,6 +217,25 @@ fn stop_strings_do_not_end_an_answer_in_its_thought() {
     assert!(result.reasoning.contains('a'));
 }
 
+/// A stop string that begins an answer was missed behind a thought, when white space belongs to it.
+#[test]
+fn stop_strings_are_found_right_behind_a_thought() {
+    let worker = Worker::ready();
+    let options = GenerationOptions {
+        constraint: Some(Constraint::Grammar("root ::= \"##\" \"\\n\" \"end\"".into())),
+        stop_strings: vec!["##\n".into()],
+        ..Default::default()
+    };
+    let question = "What is the capital of France? Think before you answer.";
+    let (_, result) = hear(&worker.start(prompt(question), options).0);
+    assert_eq!(
+        (&*result.text, result.stop_reason),
+        ("", StopReason::CustomStopTrigger),
+        "{result:?}"
+    );
+    assert!(!result.reasoning.is_empty());
+}
+
 #[test]
 fn calls_of_an_answer_that_was_cut_off_are_not_left_open() {
     let worker = Worker::ready();

@@ -565,23 +565,6 @@ fn a_bias_against_every_token_is_an_error_of_its_own() {
     assert!(error.to_string().contains("tokenBias"), "{error}");
 }
 
-#[test]
-fn schemas_of_tools_are_checked_as_those_of_answers() {
-    for _ in 0..2 {
-        check_schema(r#"{"type":"object","properties":{"city":{"type":"string"}}}"#, model()).unwrap();
-        check_schema(r#"{"type":"object"}"#, model()).unwrap();
-        for keyword in [
-            r#""not":{"required":["a"]}"#,
-            r#""propertyNames":{"minLength":1}"#,
-            r#""dependentRequired":{"a":["b"]}"#,
-            r#""minProperties":1"#,
-        ] {
-            let error = check_schema(&format!(r#"{{"type":"object",{keyword}}}"#), model()).unwrap_err();
-            assert_eq!(error.code(), "UNSUPPORTED_SCHEMA", "{keyword}");
-        }
-    }
-}
-
 /// llama.cpp's example grammar for JSON, and shapes that are easily got wrong.
 const GRAMMARS: [&str; 9] = [
     r#"root ::= object

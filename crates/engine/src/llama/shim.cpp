@@ -198,7 +198,19 @@ bool is_named(const jinja::statement_ptr & expression, const char * name) {
     return identifier != nullptr && identifier->val == name;
 }
 
+// Whether a receiver can be looked at a second time: one that is called, or popped from a list, would be another then.
+bool is_lasting(const jinja::statement * receiver) {
+    if (dynamic_cast<const jinja::identifier *>(receiver) != nullptr) {
+        return true;
+    }
+    const auto * member = dynamic_cast<const jinja::member_expression *>(receiver);
+    return member != nullptr && jinja::is_stmt<jinja::identifier>(member->property) && is_lasting(member->object.get());
+}
+
 void watch_values(jinja::statements & values, const jinja::statement * holder) {
+    if (!is_lasting(holder)) {
+        return;
+    }
     for (auto & value : values) {
         value = std::make_unique<watched_value>(std::move(value), holder);
     }
@@ -242,7 +254,7 @@ void watch_node(jinja::statement * node) {
         }
     } else if (auto * set = dynamic_cast<jinja::set_statement *>(node)) {
         const auto * member = jinja::cast_stmt<jinja::member_expression>(std::as_const(set->assignee));
-        if (member != nullptr && set->val != nullptr) {
+        if (member != nullptr && set->val != nullptr && is_lasting(member->object.get())) {
             set->val = std::make_unique<watched_value>(std::move(set->val), member->object.get());
         }
     }

@@ -21,6 +21,18 @@ fn render(template: &str) -> Result<String> {
 }
 
 /// Each of these once ended the process.
+/// The receiver of `append` was once evaluated twice: the list lost two elements.
+#[test]
+fn what_a_template_does_to_its_lists_is_done_once() {
+    let template =
+        "{% set s = [[1], [2], [3]] %}{% set _ = s.pop().append([9]) %}{% for m in messages %}{{ m.content }}{% endfor %}{{ s | length }}";
+    let format = ChatFormat::new(&BUILT_IN, Some(template)).unwrap();
+    let prompt = format
+        .prompt(&[Message::new(Role::User, "left: ")], &ChatOptions::default(), 1000)
+        .unwrap();
+    assert!(prompt.text.contains("left: 2"), "{}", prompt.text);
+}
+
 #[test]
 fn templates_without_end_are_coded_errors() {
     let templates = [

@@ -323,6 +323,7 @@ test("messages of the contract come after a turn whose tools run, in order", asy
 });
 
 for (const [name, end] of /** @type {[string, (worker: any) => unknown][]} */ ([
+  ["abort()", (worker) => assert.equal(worker.abort(), true)],
   ["an abort message", (worker) => worker.handleMessage({ type: "abort" })],
 ])) {
   test(`${name} ends a turn whose tools run, and the message that waits behind it`, async (context) => {

@@ -195,14 +195,13 @@ class LlamaWorker extends NativeLlamaWorker {
   /**
    * @param {unknown} message
    * @param {Request} request
-   * @returns {number} the step's id; 0 when the message was answered at once
+   * @param {boolean} [isAborted]
    */
-  #send(message, request) {
-    const id = callNative(() => super.handleMessage(message));
+  #send(message, request, isAborted) {
+    const id = callNative(() => super.handleMessage(message, isAborted));
     if (id > 0) this.#track(id, request, { resolve: ignore, reject: ignore });
     // The answer is delivered in the next turn of the event loop, which must still come.
     else setImmediate(() => this);
-    return id;
   }
 
   /**
@@ -222,8 +221,8 @@ class LlamaWorker extends NativeLlamaWorker {
   /** @param {WaitingMessage} waiting */
   #sendWaiting(waiting) {
     if (!this.#waiting.delete(waiting)) return;
-    const id = this.#send(waiting.message, waiting.request);
-    if (waiting.isAborted) this.#abortNative(id);
+    // Told with the message: aborted after it, a short answer could have been given whole.
+    this.#send(waiting.message, waiting.request, waiting.isAborted);
   }
 
   /**

@@ -42,6 +42,9 @@ export declare class LlamaWorker {
   cleanup(): number
   /** Ends every engine thread of the process and waits for them, at most two seconds. For a process that is about to exit. */
   static stopAll(): void
-  /** Handles a message of the contract. Returns the id of the step it began, or 0 when it was answered at once. */
-  handleMessage(message: unknown): number
+  /**
+   * Handles a message of the contract. Returns the id of the step it began, or 0 when it was answered at once.
+   * A generation that `isAborted` was aborted while it waited for its turn, and only ends.
+   */
+  handleMessage(message: unknown, isAborted?: boolean): number
 }

@@ -30,7 +30,7 @@ impl Conversation {
 }
 
 impl LlamaWorker {
-    pub(crate) fn on_message(&self, message: Any<'_>) -> Result<u32> {
+    pub(crate) fn on_message(&self, message: Any<'_>, is_aborted: bool) -> Result<u32> {
         let id = self.begin()?;
         // Anything that is no object has no type, and is answered so.
         let message = Fields::of("message", message).or_else(|_| Fields::of("message", Any::E(())))?;
@@ -43,8 +43,8 @@ impl LlamaWorker {
             Some(Any::C(name)) if name == "init" => self.on_init(step, &message)?,
             Some(Any::C(name)) if name == "load_model" => self.on_load(step, &message)?,
             Some(Any::C(name)) if name == "create_context" => self.on_create_context(step, &message)?,
-            Some(Any::C(name)) if name == "generate_completion" => self.on_generate(step, &message, prompt)?,
-            Some(Any::C(name)) if name == "generate_chat_completion" => self.on_generate(step, &message, chat)?,
+            Some(Any::C(name)) if name == "generate_completion" => self.on_generate(step, &message, prompt, is_aborted)?,
+            Some(Any::C(name)) if name == "generate_chat_completion" => self.on_generate(step, &message, chat, is_aborted)?,
             Some(Any::C(name)) if name == "abort" => {
                 self.abort_with(None, Some(sent(step.info(&Phrase::Aborted))));
                 return Ok(0);
@@ -107,13 +107,16 @@ impl LlamaWorker {
         Ok(())
     }
 
-    fn on_generate(&self, step: Step, message: &Fields<'_>, read_input: fn(&Fields<'_>) -> Result<Input>) -> Result<()> {
+    fn on_generate(&self, step: Step, message: &Fields<'_>, read_input: fn(&Fields<'_>) -> Result<Input>, is_aborted: bool) -> Result<()> {
         let parsed = read_input(message).and_then(|input| Ok((input, generation_options(message)?)));
         let (input, (options, limits)) = match parsed {
             Ok(parsed) => parsed,
             Err(refusal) => return self.refuse(step, StepKind::Generation, refusal),
         };
         let abort = self.handle.abort_flag();
+        if is_aborted {
+            abort.set();
+        }
         self.outbox.begin(step.id, &abort, true);
         let turn = Box::new(Turn::new(step, abort, options, limits));
         self.turns.submit(Command::Generate(turn, input));

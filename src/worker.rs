@@ -274,9 +274,10 @@ impl LlamaWorker {
     }
 
     /// Handles a message of the contract. Returns the id of the step it began, or 0 when it was answered at once.
-    #[napi(ts_args_type = "message: unknown")]
-    pub fn handle_message(&self, message: Any<'_>) -> Result<u32> {
-        self.on_message(message)
+    /// A generation that `isAborted` was aborted while it waited for its turn, and only ends.
+    #[napi(ts_args_type = "message: unknown, isAborted?: boolean")]
+    pub fn handle_message(&self, message: Any<'_>, is_aborted: Option<bool>) -> Result<u32> {
+        self.on_message(message, is_aborted.unwrap_or(false))
     }
 }
 

@@ -9,16 +9,19 @@
 //! generate_(chat_)completion  info … completion_chunk* … completion_done … info     or  info … error
 //!   aborted                   info … completion_chunk* … info (abort) … info
 //!   with tools                info … completion_chunk* … tool_call, then as soon as there are all results: completion_chunk* … completion_done …
+//! download_model              (info … download_progress* … download_complete … info)*   or  … download_error … error
+//!   aborted                   … info (abort_download) … info
 //! ```
 //!
 //! An `info` before `completion_done` says when the model was not shown the oldest messages. `tool_result` is only answered by an error.
 //! Not promised: that a chunk is one token, or that `completion_done` follows an error or an abort. Nothing is answered twice.
 
+use llama_worker_engine::download::Event as Download;
 use llama_worker_engine::error::Error;
 use llama_worker_engine::worker::{ContextInfo, Event, GenerationResult, InitInfo, ModelInfo, Standing};
 use serde::Serialize;
 
-use crate::answer::{Json, LogprobsAnswer, ModelAnswer, ToolCallAnswer, logprobs, parsed, stop_reason_name};
+use crate::answer::{Json, LogprobsAnswer, ModelAnswer, ToolCallAnswer, js_number, logprobs, parsed, stop_reason_name};
 
 /// A message to the caller.
 #[derive(Debug, Serialize)]
@@ -65,6 +68,22 @@ pub(crate) enum Body {
         tool_calls: Vec<ToolCallAnswer>,
     },
     CompletionDone(Box<Completion>),
+    #[serde(rename_all = "camelCase")]
+    DownloadProgress {
+        progress: f64,
+        model_id: String,
+        downloaded_bytes: f64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        total_bytes: Option<f64>,
+    },
+    #[serde(rename_all = "camelCase")]
+    DownloadComplete {
+        file_path: String,
+    },
+    DownloadError {
+        error: String,
+        code: &'static str,
+    },
 }
 
 /// A whole answer.
@@ -134,6 +153,11 @@ pub(crate) enum Phrase {
     GenerationAborted,
     HistoryShortened(usize),
     UnexpectedToolResult,
+    Downloading(String),
+    Downloaded(String),
+    DownloadFailed,
+    DownloadAborted,
+    DownloadAbortedByUser,
     Released,
     UnknownType(String),
 }
@@ -160,12 +184,17 @@ impl Phrase {
             Self::GenerationAborted => ("Geração abortada pelo usuário", "Generation aborted by the user"),
             Self::HistoryShortened(n) => return history_shortened(*n, locale),
             Self::UnexpectedToolResult => ("Resultado de ferramenta inesperado", "Unexpected tool result"),
+            Self::Downloading(_) => ("Iniciando download do modelo: ", "Downloading model: "),
+            Self::Downloaded(_) => ("Modelo baixado com sucesso: ", "Model downloaded: "),
+            Self::DownloadFailed => ("Erro ao baixar modelo", "Failed to download the model"),
+            Self::DownloadAborted => ("Download abortado", "Download aborted"),
+            Self::DownloadAbortedByUser => ("Download abortado pelo usuário", "Download aborted by the user"),
             Self::Released => ("Recursos liberados", "Resources released"),
             Self::UnknownType(_) => ("Tipo de mensagem desconhecido: ", "Unknown message type: "),
         };
         let text = if locale == Locale::Portuguese { portuguese } else { english };
         match self {
-            Self::Loading(what) | Self::UnknownType(what) => format!("{text}{what}"),
+            Self::Loading(what) | Self::Downloading(what) | Self::Downloaded(what) | Self::UnknownType(what) => format!("{text}{what}"),
             _ => text.to_owned(),
         }
     }
@@ -300,6 +329,35 @@ impl Step {
             Event::Ended(Err(error)) => vec![self.failure(&Phrase::ContextFailed, error)],
             _ => Vec::new(),
         }
+    }
+
+    /// `ids` are the names of the models that are asked for.
+    pub(crate) fn on_download(&self, ids: &[String], event: &Download) -> Vec<Outbound> {
+        let id = |index: usize| ids.get(index).cloned().unwrap_or_default();
+        match event {
+            Download::Started { index } => vec![self.info(&Phrase::Downloading(id(*index)))],
+            Download::Progress(progress) => vec![self.message(Body::DownloadProgress {
+                progress: progress.fraction,
+                model_id: id(progress.index),
+                downloaded_bytes: js_number(progress.downloaded),
+                total_bytes: progress.total.map(js_number),
+            })],
+            Download::Finished { path, .. } => {
+                let file_path = path.display().to_string();
+                let info = self.info(&Phrase::Downloaded(file_path.clone()));
+                vec![self.message(Body::DownloadComplete { file_path }), info]
+            }
+            Download::Ended(Ok(_)) => Vec::new(),
+            Download::Ended(Err(Error::Aborted)) => vec![self.info(&Phrase::DownloadAbortedByUser)],
+            Download::Ended(Err(error)) => self.download_failure(error.to_string(), error.code()).into(),
+        }
+    }
+
+    /// What is said of a download that failed, or that could not begin.
+    pub(crate) fn download_failure(&self, reason: String, code: &'static str) -> [Outbound; 2] {
+        let error = reason.clone();
+        let first = self.message(Body::DownloadError { error, code });
+        [first, self.failure_text(&Phrase::DownloadFailed, reason, code)]
     }
 
     /// What a whole answer is told as.

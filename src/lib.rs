@@ -5,6 +5,7 @@
 
 mod answer;
 mod contract;
+mod download;
 mod error;
 mod options;
 mod port;

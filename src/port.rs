@@ -1,18 +1,19 @@
 //! The message contract on the engine: an inbound message becomes a step, the step's events become outbound messages.
 //!
 //! How messages travel (which kind of port) is `js/port.js`'s. Steps take effect in the order in which they were sent, which `turns` sees to;
-//! only `abort` and `tool_result` act at once.
+//! only `abort`, `tool_result` and what is about downloads act at once.
 
 use std::cell::Cell;
 use std::sync::Arc;
 
+use llama_worker_engine::download::{Event as DownloadEvent, Request};
 use llama_worker_engine::error::Error;
 use llama_worker_engine::worker::{CreateContext, Event, GenerationOptions, Input, LoadModel, ModelDefaults, ModelParams, Reply, Standing};
 
 use crate::contract::{Locale, Outbound, Phrase, RequestId, Step, StepKind};
 use crate::error::{Code, Refusal, Result, refusal};
 use crate::options::{self, Any, Fields};
-use crate::stream::Outgoing;
+use crate::stream::{Abortable, Outgoing, Which};
 use crate::turn::{Limits, Turn};
 use crate::turns::Command;
 use crate::worker::LlamaWorker;
@@ -49,6 +50,11 @@ impl LlamaWorker {
                 self.abort_with(None, Some(sent(step.info(&Phrase::Aborted))));
                 return Ok(0);
             }
+            Some(Any::C(name)) if name == "download_model" => self.on_download(&step, &message)?,
+            Some(Any::C(name)) if name == "abort_download" => {
+                self.outbox.abort(Which::Downloads, Some(sent(step.info(&Phrase::DownloadAborted))));
+                return Ok(0);
+            }
             Some(Any::C(name)) if name == "tool_result" => return self.on_tool_result(&step, &message).map(|()| 0),
             _ => {
                 let phrase = Phrase::UnknownType(type_text(message.read("type")?));
@@ -82,7 +88,7 @@ impl LlamaWorker {
             Err(refusal) => return self.refuse(step, StepKind::Load, refusal),
         };
         let abort = self.handle.abort_flag();
-        self.outbox.begin(step.id, &abort, false);
+        self.outbox.begin(step.id, Abortable::Load(abort.clone()));
         let path = options.params.path.display().to_string();
         let has_own_template = options.chat_template.is_some();
         let reply = self.step_reply(step, move |step, event| step.on_load(&path, has_own_template, event));
@@ -93,6 +99,26 @@ impl LlamaWorker {
             abort,
             reply,
         }));
+        Ok(())
+    }
+
+    /// Begins at once, whatever else is under way.
+    fn on_download(&self, step: &Step, message: &Fields<'_>) -> Result<()> {
+        match download_options(message) {
+            Ok(request) => self.begin_download(step.id, request, {
+                let step = step.clone();
+                move |ids, event| {
+                    let end = matches!(event, DownloadEvent::Ended(_)).then(|| done(&step));
+                    step.on_download(ids, event).into_iter().map(sent).chain(end).collect()
+                }
+            }),
+            Err(refusal) if refusal.status == Code::PENDING_EXCEPTION => return Err(refusal),
+            Err(refusal) => {
+                let failure = step.download_failure(refusal.reason.clone(), refusal.status.name());
+                let [first, second] = failure.map(|message| Some(sent(message)));
+                self.outbox.end(step.id, |_| [first, second, Some(done(step))]);
+            }
+        }
         Ok(())
     }
 
@@ -117,7 +143,7 @@ impl LlamaWorker {
         if is_aborted {
             abort.set();
         }
-        self.outbox.begin(step.id, &abort, true);
+        self.outbox.begin(step.id, Abortable::Generation(abort.clone()));
         let turn = Box::new(Turn::new(step, abort, options, limits));
         self.turns.submit(Command::Generate(turn, input));
         Ok(())
@@ -226,6 +252,14 @@ fn load_options(message: &Fields<'_>) -> Result<LoadOptions> {
         defaults,
         chat_template: options::chat_template(&fields)?,
     })
+}
+
+fn download_options(message: &Fields<'_>) -> Result<Request> {
+    let fields = nested(message)?;
+    match message.first(["modelId", "modelIds"])? {
+        Some((name, ids)) => options::download(name, &ids, &fields),
+        None => options::download("modelId", &Any::E(()), &fields),
+    }
 }
 
 fn generation_options(message: &Fields<'_>) -> Result<(GenerationOptions, Limits)> {

@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use llama_worker_engine::download::Abort;
 use llama_worker_engine::worker::AbortFlag;
 use napi::bindgen_prelude::{FnArgs, Function, JsObjectValue, Object, Unknown};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode, UnknownReturnValue};
@@ -20,6 +21,17 @@ use crate::contract::{Body, Outbound};
 pub(crate) enum Outgoing {
     /// How far a load is, 0…1.
     Progress { id: u32, progress: f32 },
+    /// How far a download is. `index` counts the models of its request.
+    #[serde(rename_all = "camelCase")]
+    Download {
+        id: u32,
+        index: usize,
+        file: String,
+        downloaded_bytes: f64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        total_bytes: Option<f64>,
+        progress: f64,
+    },
     /// Text of a generation.
     Text { id: u32, text: String },
     /// Text of a thought.
@@ -77,8 +89,49 @@ struct State {
 /// A request that can be aborted.
 struct Active {
     id: u32,
-    flag: AbortFlag,
-    is_generation: bool,
+    abort: Abortable,
+}
+
+/// What is under way, with what ends it early.
+#[derive(Clone)]
+pub(crate) enum Abortable {
+    Load(AbortFlag),
+    Generation(AbortFlag),
+    Download(Abort),
+}
+
+/// What is to be aborted.
+#[derive(Clone, Copy)]
+pub(crate) enum Which {
+    Request(u32),
+    Generations,
+    Downloads,
+}
+
+impl Abortable {
+    fn set(&self) {
+        match self {
+            Self::Load(flag) | Self::Generation(flag) => flag.set(),
+            Self::Download(abort) => abort.set(),
+        }
+    }
+
+    fn is_set(&self) -> bool {
+        match self {
+            Self::Load(flag) | Self::Generation(flag) => flag.is_set(),
+            Self::Download(abort) => abort.is_set(),
+        }
+    }
+}
+
+impl Active {
+    fn is_meant(&self, which: Which) -> bool {
+        match which {
+            Which::Request(id) => self.id == id,
+            Which::Generations => matches!(self.abort, Abortable::Generation(_)),
+            Which::Downloads => matches!(self.abort, Abortable::Download(_)),
+        }
+    }
 }
 
 impl Outbox {
@@ -99,29 +152,25 @@ impl Outbox {
     }
 
     /// Takes notice of a request that can be aborted.
-    pub(crate) fn begin(&self, id: u32, flag: &AbortFlag, is_generation: bool) {
-        self.lock().active.push(Active {
-            id,
-            flag: flag.clone(),
-            is_generation,
-        });
+    pub(crate) fn begin(&self, id: u32, abort: Abortable) {
+        self.lock().active.push(Active { id, abort });
     }
 
     /// Ends a request: it cannot be aborted any more. `events` learns whether it was, and says what JavaScript is told last.
-    pub(crate) fn end<const N: usize>(&self, id: u32, events: impl FnOnce(bool) -> [Option<Outgoing>; N]) {
+    pub(crate) fn end<Events: IntoIterator<Item = Option<Outgoing>>>(&self, id: u32, events: impl FnOnce(bool) -> Events) {
         self.with(|state| {
             let index = state.active.iter().position(|active| active.id == id);
-            let was_aborted = index.is_some_and(|index| state.active.swap_remove(index).flag.is_set());
+            let was_aborted = index.is_some_and(|index| state.active.swap_remove(index).abort.is_set());
             for event in events(was_aborted).into_iter().flatten() {
                 state.put(event);
             }
         });
     }
 
-    /// Tells JavaScript something about a generation, unless it has been aborted. Returns whether it did.
-    pub(crate) fn push_unless_aborted(&self, flag: &AbortFlag, event: Outgoing) -> bool {
+    /// Tells JavaScript something about a request, unless that `is_aborted`. Returns whether it did.
+    pub(crate) fn push_unless(&self, is_aborted: impl FnOnce() -> bool, event: Outgoing) -> bool {
         self.with(|state| {
-            let is_wanted = !flag.is_set();
+            let is_wanted = !is_aborted();
             if is_wanted {
                 state.put(event);
             }
@@ -129,18 +178,16 @@ impl Outbox {
         })
     }
 
-    /// Aborts the request `id`, or every generation, unless that was done before. Tells JavaScript `note` if there was something to abort,
-    /// and returns whether.
-    pub(crate) fn abort(&self, id: Option<u32>, note: Option<Outgoing>) -> bool {
+    /// Aborts what is meant, unless that was done before. Tells JavaScript `note` if there was something to abort, and returns whether.
+    pub(crate) fn abort(&self, which: Which, note: Option<Outgoing>) -> bool {
         self.with(|state| {
-            let is_meant = |active: &Active| id.map_or(active.is_generation, |id| active.id == id);
-            let wanted = |active: &&Active| is_meant(active) && !active.flag.is_set();
-            let flags: Vec<AbortFlag> = state.active.iter().filter(wanted).map(|active| active.flag.clone()).collect();
-            flags.iter().for_each(AbortFlag::set);
-            if let Some(note) = note.filter(|_| !flags.is_empty()) {
+            let wanted = |active: &&Active| active.is_meant(which) && !active.abort.is_set();
+            let found: Vec<Abortable> = state.active.iter().filter(wanted).map(|active| active.abort.clone()).collect();
+            found.iter().for_each(Abortable::set);
+            if let Some(note) = note.filter(|_| !found.is_empty()) {
                 state.put(note);
             }
-            !flags.is_empty()
+            !found.is_empty()
         })
     }
 

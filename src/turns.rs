@@ -157,7 +157,7 @@ impl Turns {
             }
             event => {
                 if let Some((turn, message)) = turn.as_ref().and_then(|turn| Some((turn, turn.news(event)?))) {
-                    turns.outbox.push_unless_aborted(&turn.abort, Outgoing::Message { message });
+                    turns.outbox.push_unless(|| turn.abort.is_set(), Outgoing::Message { message });
                 }
             }
         });
@@ -197,7 +197,7 @@ impl Turns {
         let message = turn.step.message(Body::ToolCall { tool_calls });
         let mut state = self.lock();
         // Under the lock, so that an abort finds it either not asked for or waiting.
-        if self.outbox.push_unless_aborted(&turn.abort, Outgoing::Message { message }) {
+        if self.outbox.push_unless(|| turn.abort.is_set(), Outgoing::Message { message }) {
             let calls = calls.into_iter().map(|call| (call, None)).collect();
             state.open = Open::Waiting(Box::new(Waiting { turn, calls }));
             return;

@@ -20,13 +20,15 @@ use napi_derive::napi;
 
 use crate::answer::{Answer, GenerationAnswer, MessageAnswer, ModelAnswer};
 use crate::contract::{Phrase, Step};
+use crate::download::Downloads;
 use crate::error::{Result, boundary, refusal};
 use crate::options::{self, Any, Fields};
 use crate::port::Conversation;
-use crate::stream::{OnEvents, Outbox, Outgoing};
+use crate::stream::{Abortable, OnEvents, Outbox, Outgoing, Which};
 use crate::turns::Turns;
 
-/// How long an environment that is torn down waits for its engine thread, which needs one graph node to notice.
+/// How long an environment that is torn down waits for its engine thread, which needs one graph node to notice, and for its downloads, which
+/// write out what they have.
 const TEARDOWN_WAIT: Duration = Duration::from_secs(5);
 
 /// The native part of the class that `js/llama-worker.js` extends.
@@ -36,8 +38,9 @@ pub struct LlamaWorker {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) conversation: Conversation,
     pub(crate) turns: Arc<Turns>,
+    pub(crate) downloads: Arc<Downloads>,
     pub(crate) native_directory: PathBuf,
-    teardown: Option<CleanupEnvHook<Weak<WorkerHandle>>>,
+    teardown: Option<CleanupEnvHook<Teardown>>,
     last_id: Cell<u32>,
     is_stopped: Cell<bool>,
 }
@@ -49,15 +52,16 @@ impl LlamaWorker {
     pub fn new(env: Env, on_events: OnEvents<'_>, native_directory: String) -> Result<Self> {
         let outbox = Arc::new(Outbox::new(&on_events).map_err(boundary)?);
         let handle = Arc::new(WorkerHandle::start().map_err(refusal)?);
-        let teardown = env
-            .add_env_cleanup_hook(Arc::downgrade(&handle), stop_at_teardown)
-            .map_err(boundary)?;
+        let downloads = Arc::new(Downloads::default());
+        let ours = (Arc::downgrade(&handle), Arc::downgrade(&downloads));
+        let teardown = env.add_env_cleanup_hook(ours, stop_at_teardown).map_err(boundary)?;
         let turns = Arc::new(Turns::new(&handle, &outbox));
         Ok(Self {
             handle,
             outbox,
             conversation: Conversation::default(),
             turns,
+            downloads,
             native_directory: native_directory.into(),
             teardown: Some(teardown),
             last_id: Cell::new(0),
@@ -88,7 +92,7 @@ impl LlamaWorker {
         let chat_template = options::chat_template(&fields)?;
         let id = self.begin()?;
         let abort = self.handle.abort_flag();
-        self.outbox.begin(id, &abort, false);
+        self.outbox.begin(id, Abortable::Load(abort.clone()));
         let has_own_template = chat_template.is_some();
         let reply = self.reply(id, move |info: &ModelInfo| {
             Some(Answer::Model(ModelAnswer::new(info, has_own_template)))
@@ -249,8 +253,9 @@ impl LlamaWorker {
     pub fn cleanup(&self) -> u32 {
         let id = self.next_id();
         self.is_stopped.set(true);
-        self.outbox.abort(None, None);
-        let outbox = Arc::clone(&self.outbox);
+        self.outbox.abort(Which::Generations, None);
+        self.outbox.abort(Which::Downloads, None);
+        let (outbox, downloads) = (Arc::clone(&self.outbox), Arc::clone(&self.downloads));
         let released = Step {
             id,
             request_id: None,
@@ -261,15 +266,20 @@ impl LlamaWorker {
         self.turns.stop(Reply::new(move |event| {
             if matches!(event, Event::Ended(_)) {
                 let message = released.take().map(|message| Outgoing::Message { message });
-                outbox.end(id, |_| [message, Some(Outgoing::Done { id, value: None })]);
+                let outbox = Arc::clone(&outbox);
+                downloads.when_none(Box::new(move || {
+                    outbox.end(id, |_| [message, Some(Outgoing::Done { id, value: None })])
+                }));
             }
         }));
         id
     }
 
-    /// Ends every engine thread of the process and waits for them, at most two seconds. For a process that is about to exit.
+    /// Ends every download and every engine thread of the process and waits for them, at most two seconds each. For a process that is about
+    /// to exit.
     #[napi]
     pub fn stop_all() {
+        llama_worker_engine::download::stop_all();
         llama_worker_engine::worker::stop_all();
     }
 
@@ -309,7 +319,7 @@ impl LlamaWorker {
 
     /// Aborts one request, or every generation, and says `note` first if there was anything to abort. Returns whether there was.
     pub(crate) fn abort_with(&self, id: Option<u32>, note: Option<Outgoing>) -> bool {
-        let was_there = self.outbox.abort(id, note);
+        let was_there = self.outbox.abort(id.map_or(Which::Generations, Which::Request), note);
         // The engine ends what it runs; a turn that waits for tools, only the port knows of.
         self.turns.end_aborted();
         was_there
@@ -318,7 +328,7 @@ impl LlamaWorker {
     fn begin_generation(&self, session: SessionId, input: Input, options: GenerationOptions) -> Result<u32> {
         let id = self.begin()?;
         let abort = self.handle.abort_flag();
-        self.outbox.begin(id, &abort, true);
+        self.outbox.begin(id, Abortable::Generation(abort.clone()));
         let has_schema = matches!(options.constraint, Some(Constraint::JsonSchema(_)));
         let has_logprobs = options.logprobs.is_some();
         let answer = move |result: &GenerationResult| {
@@ -371,7 +381,7 @@ fn nothing((): &()) -> Option<Answer> {
     None
 }
 
-fn failure(id: u32, error: &Error) -> Outgoing {
+pub(crate) fn failure(id: u32, error: &Error) -> Outgoing {
     Outgoing::Error {
         id,
         code: error.code(),
@@ -381,14 +391,21 @@ fn failure(id: u32, error: &Error) -> Outgoing {
 }
 
 impl ObjectFinalize for LlamaWorker {
-    /// Garbage collection: the handle's drop ends the thread, without waiting for it.
+    /// Garbage collection: the handle's drop ends the thread, without waiting for it. Downloads end in the same way.
     fn finalize(mut self, env: Env) -> napi::Result<()> {
+        self.outbox.abort(Which::Downloads, None);
         self.teardown.take().map_or(Ok(()), |hook| env.remove_env_cleanup_hook(hook))
     }
 }
 
+/// What an environment that goes away has to end.
+type Teardown = (Weak<WorkerHandle>, Weak<Downloads>);
+
 /// The environment is going away (a worker thread ends, Electron reloads): nothing of ours may run on after it.
-fn stop_at_teardown(handle: Weak<WorkerHandle>) {
+fn stop_at_teardown((handle, downloads): Teardown) {
+    if let Some(downloads) = downloads.upgrade() {
+        downloads.stop_and_wait(TEARDOWN_WAIT);
+    }
     if let Some(handle) = handle.upgrade() {
         handle.stop_and_wait(TEARDOWN_WAIT);
     }

@@ -24,11 +24,12 @@ pub(crate) enum Answer {
     Tokens(Vec<i32>),
     Text(String),
     Count(usize),
+    Download(DownloadAnswer),
 }
 
 /// Sizes in bytes and counts beyond 2³² cross as JavaScript numbers.
 #[expect(clippy::cast_precision_loss, reason = "exact up to 2⁵³")]
-fn js_number(value: u64) -> f64 {
+pub(crate) fn js_number(value: u64) -> f64 {
     value as f64
 }
 
@@ -138,6 +139,12 @@ impl From<ContextInfo> for ContextAnswer {
             threads: info.threads,
         }
     }
+}
+
+/// Where downloaded models are.
+#[derive(Debug, Serialize)]
+pub(crate) struct DownloadAnswer {
+    pub(crate) paths: Vec<String>,
 }
 
 /// What the model is given.

@@ -5,6 +5,7 @@
 
 mod chat;
 mod content;
+mod download;
 mod fields;
 mod generation;
 mod items;
@@ -16,6 +17,7 @@ mod text;
 mod tools;
 
 pub(crate) use chat::chat;
+pub(crate) use download::download;
 pub(crate) use fields::{Any, Fields, elements, invalid};
 pub(crate) use generation::{generation, max_tool_rounds};
 pub(crate) use json::option as json;

@@ -78,6 +78,27 @@ pub enum Error {
     /// No token continues the answer as its grammar or schema asks for.
     #[error("the answer cannot satisfy its constraint: {reason}")]
     ConstraintFailed { reason: String },
+    /// The name of a model to download cannot be understood, or is one that nothing is fetched from. Nothing was started.
+    #[error("model id `{id}` cannot be used: {reason}")]
+    InvalidModelId { id: String, reason: String },
+    /// There is no such repository or file, or it is not clear which.
+    #[error("{reason}")]
+    DownloadNotFound { reason: String },
+    /// The server wants to know who asks, or refuses who does.
+    #[error("`{url}` answers {status}: it needs a token that may read it, set `token` or `HF_TOKEN`")]
+    DownloadUnauthorized { url: String, status: u16 },
+    /// The server or the network failed, also after all retries.
+    #[error("download of `{url}` failed: {reason}")]
+    DownloadFailed { url: String, reason: String },
+    /// What came is not what was announced or asked for. Nothing of it is kept.
+    #[error("download of `{url}` is not usable: {reason}")]
+    DownloadCorrupt { url: String, reason: String },
+    /// The disk is too full. Sizes in bytes.
+    #[error("`{}` needs {needed} more bytes, but its disk has only {available} left", path.display())]
+    DownloadNoSpace { path: PathBuf, needed: u64, available: u64 },
+    /// The operating system refuses to write the file.
+    #[error("`{}` cannot be written: {source}", path.display())]
+    DownloadWriteFailed { path: PathBuf, source: std::io::Error },
     /// A defect of this library.
     #[error("internal error: {reason}")]
     Internal { reason: String },
@@ -88,7 +109,7 @@ impl Error {
     #[must_use]
     pub fn cause(&self) -> Option<String> {
         match self {
-            Self::ModelUnreadable { source, .. } => Some(source.to_string()),
+            Self::ModelUnreadable { source, .. } | Self::DownloadWriteFailed { source, .. } => Some(source.to_string()),
             Self::ModelInvalid { reason, .. }
             | Self::ModelLoadFailed { reason, .. }
             | Self::ContextCreationFailed { reason }
@@ -96,7 +117,9 @@ impl Error {
             | Self::DecodeFailed { reason }
             | Self::InvalidGrammar { reason }
             | Self::UnsupportedSchema { reason }
-            | Self::ConstraintFailed { reason } => Some(reason.clone()),
+            | Self::ConstraintFailed { reason }
+            | Self::DownloadFailed { reason, .. }
+            | Self::DownloadCorrupt { reason, .. } => Some(reason.clone()),
             _ => None,
         }
     }
@@ -127,6 +150,13 @@ impl Error {
             Self::InvalidGrammar { .. } => "INVALID_GRAMMAR",
             Self::UnsupportedSchema { .. } => "UNSUPPORTED_SCHEMA",
             Self::ConstraintFailed { .. } => "CONSTRAINT_FAILED",
+            Self::InvalidModelId { .. } => "INVALID_MODEL_ID",
+            Self::DownloadNotFound { .. } => "DOWNLOAD_NOT_FOUND",
+            Self::DownloadUnauthorized { .. } => "DOWNLOAD_UNAUTHORIZED",
+            Self::DownloadFailed { .. } => "DOWNLOAD_FAILED",
+            Self::DownloadCorrupt { .. } => "DOWNLOAD_CORRUPT",
+            Self::DownloadNoSpace { .. } => "DOWNLOAD_NO_SPACE",
+            Self::DownloadWriteFailed { .. } => "DOWNLOAD_WRITE_FAILED",
             Self::Internal { .. } => "INTERNAL",
         }
     }

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room and the rooms it may use. `error` is free to all.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("text", &[]),
+    ("download", &[]),
     ("llama", &[]),
     ("chat", &["llama"]),
     ("sampling", &["llama"]),
@@ -31,8 +32,8 @@ fn every_room_uses_only_the_rooms_it_is_given() {
 }
 
 #[test]
-fn the_addon_uses_the_worker_and_plain_data_only() {
-    const ALLOWED: [&str; 4] = ["worker", "chat", "sampling", "error"];
+fn the_addon_uses_the_worker_downloads_and_plain_data_only() {
+    const ALLOWED: [&str; 5] = ["worker", "download", "chat", "sampling", "error"];
     for file in rust_files(&addon()) {
         for used in rooms_named_in(&fs::read_to_string(&file).unwrap(), "llama_worker_engine::") {
             assert!(

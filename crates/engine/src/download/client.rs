@@ -1,0 +1,151 @@
+//! The HTTP client: whom it trusts, and through which proxies it goes.
+//!
+//! Follows no redirect and reads no environment variables by itself.
+
+use std::sync::Arc;
+
+use reqwest::redirect::Policy;
+use reqwest::{Client, NoProxy, Proxy};
+use rustls::ClientConfig;
+use rustls::crypto::{CryptoProvider, ring};
+use rustls_platform_verifier::BuilderVerifierExt;
+
+use super::patience::Patience;
+use super::source::without_secrets;
+use crate::error::{Error, Result};
+
+/// Through which proxies the network is reached: the values of the environment's variables.
+#[derive(Clone, Default)]
+pub struct Proxies {
+    /// For `http:`.
+    pub http: Option<String>,
+    /// For `https:`.
+    pub https: Option<String>,
+    /// For what has none of its own.
+    pub all: Option<String>,
+    /// Hosts that are reached directly, with commas between.
+    pub except: Option<String>,
+}
+
+/// A proxy's address may have a password in it.
+impl std::fmt::Debug for Proxies {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Proxies").finish_non_exhaustive()
+    }
+}
+
+/// Reads the system's certificates, which takes a moment.
+pub(super) fn client(proxies: &Proxies, patience: &Patience) -> Result<Client> {
+    let mut builder = Client::builder()
+        .tls_backend_preconfigured(tls()?)
+        .user_agent(concat!("llama-worker/", env!("CARGO_PKG_VERSION")))
+        .redirect(Policy::none())
+        .no_proxy()
+        .connect_timeout(patience.connect)
+        .read_timeout(patience.stall)
+        .pool_idle_timeout(patience.stall);
+    for proxy in configured(proxies)? {
+        builder = builder.proxy(proxy);
+    }
+    builder.build().map_err(|error| defect(&error))
+}
+
+fn configured(proxies: &Proxies) -> Result<Vec<Proxy>> {
+    // What is on this machine is not reached through another one.
+    let except = format!("localhost,127.0.0.0/8,::1,{}", proxies.except.as_deref().unwrap_or_default());
+    let all = proxies.all.as_ref();
+    let http = proxies.http.as_ref().or(all).map(|address| (address, Proxy::http(address)));
+    let https = proxies.https.as_ref().or(all).map(|address| (address, Proxy::https(address)));
+    let checked = |(address, proxy): (&String, reqwest::Result<Proxy>)| match proxy {
+        Ok(proxy) => Ok(proxy.no_proxy(NoProxy::from_string(&except))),
+        Err(error) => Err(Error::DownloadFailed {
+            url: without_secrets(address),
+            reason: format!("it is no proxy's address: {error}"),
+        }),
+    };
+    http.into_iter().chain(https).map(checked).collect()
+}
+
+fn tls() -> Result<ClientConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let versions = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
+    match versions.and_then(BuilderVerifierExt::with_platform_verifier) {
+        Ok(config) => Ok(config.with_no_client_auth()),
+        Err(error) => without_system(provider).ok_or_else(|| defect(&error)),
+    }
+}
+
+/// Where the system has no certificates at all, those that browsers trust.
+#[cfg(target_os = "linux")]
+fn without_system(provider: Arc<CryptoProvider>) -> Option<ClientConfig> {
+    let roots = rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let versions = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .ok()?;
+    Some(versions.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn without_system(_provider: Arc<CryptoProvider>) -> Option<ClientConfig> {
+    None
+}
+
+fn defect(error: &dyn std::error::Error) -> Error {
+    Error::Internal {
+        reason: format!("no HTTP client could be made: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_for_its_scheme_and_all_for_the_rest() {
+        let address = |text: &str| Some(text.to_owned());
+        for (proxies, expected) in [
+            (Proxies::default(), 0),
+            (
+                Proxies {
+                    https: address("http://p:1"),
+                    ..Proxies::default()
+                },
+                1,
+            ),
+            (
+                Proxies {
+                    all: address("http://p:1"),
+                    ..Proxies::default()
+                },
+                2,
+            ),
+            (
+                Proxies {
+                    all: address("p:1"),
+                    http: address("http://q"),
+                    ..Proxies::default()
+                },
+                2,
+            ),
+        ] {
+            assert_eq!(configured(&proxies).unwrap().len(), expected);
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_an_error_without_its_password() {
+        let proxies = Proxies {
+            https: Some("http://me:s3cret@[".into()),
+            ..Proxies::default()
+        };
+        let error = configured(&proxies).unwrap_err().to_string();
+        assert!(error.contains("no proxy's address") && !error.contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn there_is_always_somebody_to_trust() {
+        assert!(tls().is_ok());
+        #[cfg(target_os = "linux")]
+        assert!(without_system(Arc::new(ring::default_provider())).is_some());
+    }
+}

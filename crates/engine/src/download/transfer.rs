@@ -1,0 +1,222 @@
+//! Gets the missing bytes of one file to its writer, over one connection or several.
+//!
+//! Knows nothing of files. Whether the bytes are the right ones, the writer finds out.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use reqwest::Url;
+use reqwest::header::TRANSFER_ENCODING;
+use tokio::sync::mpsc::Sender;
+use tokio::task::JoinSet;
+
+use super::connection::{Connection, Problem, failed, interrupted, transient};
+use super::note::Remote;
+use super::part::Command;
+use super::ranges::{Ranges, plan};
+use super::source::without_secrets;
+use crate::error::{Error, Result};
+
+/// How a transfer ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Complete,
+    /// The server has another file now, or will not give parts of it any more.
+    Changed,
+}
+
+/// What its connections have in common.
+pub(super) struct Transfer {
+    pub(super) connection: Arc<Connection>,
+    pub(super) url: Url,
+    pub(super) remote: Remote,
+    pub(super) writer: Sender<Command>,
+}
+
+/// A transfer in pieces.
+struct Pieces {
+    transfer: Transfer,
+    waiting: Mutex<VecDeque<Range<u64>>>,
+    n_workers: AtomicUsize,
+}
+
+impl Transfer {
+    /// Sends all that is not `done` to the writer.
+    pub(super) async fn run(self, done: &Ranges) -> Result<Outcome> {
+        match self.remote.total.filter(|_| self.remote.can_resume()) {
+            Some(total) => self.in_pieces(&done.missing(total)).await,
+            None => self.as_a_whole().await,
+        }
+    }
+
+    async fn in_pieces(self, missing: &[Range<u64>]) -> Result<Outcome> {
+        let patience = &self.connection.patience;
+        let (waiting, n_workers) = plan(missing, patience.large, patience.piece, patience.connections);
+        let pieces = Arc::new(Pieces {
+            transfer: self,
+            waiting: Mutex::new(waiting),
+            n_workers: AtomicUsize::new(n_workers),
+        });
+        let mut workers = JoinSet::new();
+        for _ in 0..n_workers {
+            workers.spawn(Arc::clone(&pieces).work());
+        }
+        drop(pieces);
+        while let Some(ended) = workers.join_next().await {
+            let panicked = |error| Error::Internal {
+                reason: format!("a connection ended: {error}"),
+            };
+            if ended.map_err(panicked)?? == Outcome::Changed {
+                return Ok(Outcome::Changed);
+            }
+        }
+        Ok(Outcome::Complete)
+    }
+
+    /// From the first byte on, each time anew: what came before cannot be gone on with.
+    async fn as_a_whole(self) -> Result<Outcome> {
+        let mut failures = 0;
+        loop {
+            self.send(Command::Restart).await?;
+            match self.stream_all().await {
+                Ok(outcome) => return Ok(outcome),
+                Err(Problem::Transient { reason, asked_wait }) => {
+                    failures += 1;
+                    self.connection.pause(&self.url, failures, reason, asked_wait).await?;
+                }
+                Err(problem) => return self.ended_by(problem),
+            }
+        }
+    }
+
+    async fn stream_all(&self) -> std::result::Result<Outcome, Problem> {
+        let mut opened = self.connection.all(&self.url).await?;
+        let total = opened.remote.total;
+        if total != self.remote.total {
+            return Ok(Outcome::Changed);
+        }
+        // Where a server only hangs up at the end, nobody can tell whether that was the end.
+        if total.is_none() && self.remote.sha256.is_none() && !opened.response.headers().contains_key(TRANSFER_ENCODING) {
+            return Err(failed(&self.url, "the server does not say how long the file is").into());
+        }
+        let mut offset = 0;
+        while let Some(bytes) = opened.response.chunk().await.map_err(|error| interrupted(&error))? {
+            let end = offset + bytes.len() as u64;
+            self.send(Command::Write { offset, bytes }).await?;
+            offset = end;
+            if total.is_some_and(|total| offset > total) {
+                return Err(self.corrupt("more bytes came than were announced").into());
+            }
+        }
+        match total {
+            Some(total) if offset < total => Err(transient(&format!("the connection ended after {offset} of {total} bytes"))),
+            _ => Ok(Outcome::Complete),
+        }
+    }
+
+    /// Sends the bytes of `piece` to the writer, and takes them from it.
+    async fn stream(&self, piece: &mut Range<u64>) -> std::result::Result<Outcome, Problem> {
+        let validator = self.remote.validator.as_deref();
+        let mut opened = self.connection.bytes(&self.url, piece.start, Some(piece.end), validator).await?;
+        let Some((start, _)) = opened.part.filter(|_| self.is_same(&opened.remote)) else {
+            return Ok(Outcome::Changed);
+        };
+        if start != piece.start {
+            return Err(transient("the server sends other bytes than it was asked for"));
+        }
+        while let Some(mut bytes) = opened.response.chunk().await.map_err(|error| interrupted(&error))? {
+            bytes.truncate(usize::try_from(piece.end - piece.start).unwrap_or(usize::MAX));
+            let offset = piece.start;
+            piece.start += bytes.len() as u64;
+            self.send(Command::Write { offset, bytes }).await?;
+            if piece.start == piece.end {
+                return Ok(Outcome::Complete);
+            }
+        }
+        Err(transient(&format!("the connection ended after {} bytes", piece.start)))
+    }
+
+    /// Whether an answer is of the file that was begun.
+    fn is_same(&self, other: &Remote) -> bool {
+        let same_bytes = match (self.remote.sha256, other.sha256) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            _ => self.remote.validator == other.validator,
+        };
+        same_bytes && other.total.is_none_or(|total| Some(total) == self.remote.total)
+    }
+
+    /// A writer that takes nothing any more has a reason of its own, which counts before this one.
+    async fn send(&self, command: Command) -> Result<()> {
+        self.writer.send(command).await.map_err(|_| Error::Internal {
+            reason: "the writer has ended".into(),
+        })
+    }
+
+    fn ended_by(&self, problem: Problem) -> Result<Outcome> {
+        match problem {
+            Problem::Unsatisfiable => Ok(Outcome::Changed),
+            Problem::Final(error) => Err(error),
+            Problem::NotFound => Err(failed(&self.url, "the file is not there any more")),
+            Problem::Transient { reason, .. } => Err(failed(&self.url, &reason)),
+        }
+    }
+
+    fn corrupt(&self, reason: &str) -> Error {
+        Error::DownloadCorrupt {
+            url: without_secrets(self.url.as_str()),
+            reason: reason.into(),
+        }
+    }
+}
+
+impl Pieces {
+    async fn work(self: Arc<Self>) -> Result<Outcome> {
+        while let Some(piece) = self.next() {
+            match self.fetch(piece).await? {
+                Outcome::Complete => {}
+                Outcome::Changed => return Ok(Outcome::Changed),
+            }
+        }
+        Ok(Outcome::Complete)
+    }
+
+    async fn fetch(&self, mut piece: Range<u64>) -> Result<Outcome> {
+        let mut failures = 0;
+        loop {
+            let before = piece.start;
+            let (reason, asked_wait) = match self.transfer.stream(&mut piece).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(Problem::Transient { reason, asked_wait }) => (reason, asked_wait),
+                Err(problem) => return self.transfer.ended_by(problem),
+            };
+            let is_stuck = piece.start == before;
+            if is_stuck && self.leave(&piece) {
+                return Ok(Outcome::Complete);
+            }
+            failures = if is_stuck { failures + 1 } else { 1 };
+            let Transfer { connection, url, .. } = &self.transfer;
+            connection.pause(url, failures, reason, asked_wait).await?;
+        }
+    }
+
+    fn next(&self) -> Option<Range<u64>> {
+        self.lock().pop_front()
+    }
+
+    /// Leaves a piece to the other connections, if there are any: a server may not want so many.
+    fn leave(&self, piece: &Range<u64>) -> bool {
+        let others = |n_workers: usize| (n_workers > 1).then(|| n_workers - 1);
+        let leaves = self.n_workers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, others).is_ok();
+        if leaves {
+            self.lock().push_front(piece.clone());
+        }
+        leaves
+    }
+
+    /// OK to go on after a panic: a piece is in the queue or not.
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Range<u64>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -4,6 +4,10 @@
 
 /** The native part of the class that `js/llama-worker.js` extends. */
 export declare class LlamaWorker {
+  /** Downloads one model or several, beside everything else. */
+  downloadModel(modelIds: string | readonly string[], options?: object): number
+  /** Aborts every download. Returns whether there was any. */
+  abortDownloads(): boolean
   /** `onEvents` gets arrays of events, in order; `nativeDirectory` is the folder with the libraries beside the addon. */
   constructor(onEvents: (events: object[]) => void, nativeDirectory: string)
   /** Loads the compute backends. */
@@ -40,7 +44,10 @@ export declare class LlamaWorker {
   abort(id?: number | undefined | null): boolean
   /** Aborts everything and frees everything. */
   cleanup(): number
-  /** Ends every engine thread of the process and waits for them, at most two seconds. For a process that is about to exit. */
+  /**
+   * Ends every download and every engine thread of the process and waits for them, at most two seconds each. For a process that is about
+   * to exit.
+   */
   static stopAll(): void
   /**
    * Handles a message of the contract. Returns the id of the step it began, or 0 when it was answered at once.

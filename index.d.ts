@@ -43,6 +43,13 @@ export const builtInModelPath: string;
  * - `CONSTRAINT_FAILED`: no token continues the answer as its grammar, its schema or the form of a tool call asks for
  * - `SESSION_DISPOSED`: the session was disposed of, or a new context or model has taken the place of its own
  * - `TOOL_LOOP_LIMIT`: the model still called tools after `maxToolRounds` rounds
+ * - `INVALID_MODEL_ID`: what is to be downloaded is named in no form that is known, or over an address that is not safe: `http:` of another machine
+ * - `DOWNLOAD_NOT_FOUND`: there is no such repository, file or revision; or a repository has several models, which the message lists
+ * - `DOWNLOAD_UNAUTHORIZED`: the server wants a token, or another one
+ * - `DOWNLOAD_FAILED`: the server said no, or could not be reached, after all retries
+ * - `DOWNLOAD_CORRUPT`: what came is not the file: its length or SHA-256 is another one, or it is no GGUF
+ * - `DOWNLOAD_NO_SPACE`: the disk has no room for the file
+ * - `DOWNLOAD_WRITE_FAILED`: the operating system refuses to write the file
  * - `DECODE_FAILED`: llama.cpp failed while evaluating
  * - `ABORTED`: the operation was aborted
  * - `WORKER_STOPPED`: `cleanup` was called; the worker takes no more calls
@@ -71,6 +78,13 @@ export type ErrorCode =
   | "CONSTRAINT_FAILED"
   | "SESSION_DISPOSED"
   | "TOOL_LOOP_LIMIT"
+  | "INVALID_MODEL_ID"
+  | "DOWNLOAD_NOT_FOUND"
+  | "DOWNLOAD_UNAUTHORIZED"
+  | "DOWNLOAD_FAILED"
+  | "DOWNLOAD_CORRUPT"
+  | "DOWNLOAD_NO_SPACE"
+  | "DOWNLOAD_WRITE_FAILED"
   | "DECODE_FAILED"
   | "ABORTED"
   | "WORKER_STOPPED"
@@ -199,6 +213,58 @@ export interface ModelInfo {
   vocabularySize: number;
   layers: number;
   embeddingSize: number;
+}
+
+/** What can be sent in a message of {@link LlamaWorker.downloadModel}'s options. */
+export interface DownloadSource {
+  /**
+   * The folder, made if it is not there; a relative path counts from the working directory.
+   * @default "models"
+   */
+  dir?: string | null | undefined;
+  /**
+   * SHA-256 of the file, 64 hexadecimal digits: what does not have it is not kept. For one model that is one file.
+   * @default what the hub states, where it does
+   */
+  sha256?: string | null | undefined;
+  /**
+   * Access token of the hub, for repositories that are not public. It is sent to the hub's host and to no other.
+   * @default the environment variable `HF_TOKEN`
+   */
+  token?: string | null | undefined;
+  /**
+   * Address of the hub that names without a host belong to.
+   * @default the environment variable `HF_ENDPOINT`, else "https://huggingface.co"
+   */
+  endpoint?: string | null | undefined;
+}
+
+/** Options of {@link LlamaWorker.downloadModel}. */
+export interface DownloadOptions extends DownloadSource {
+  /**
+   * Called at most every 100 ms for each model, with numbers that never go down. What it throws ends the download, as `signal` does, and is what
+   * the promise rejects with.
+   */
+  onProgress?: ((progress: DownloadProgress) => void) | null | undefined;
+  /**
+   * Aborting it ends the download, unless that is done already; the promise then rejects with the signal's reason. What has come is kept beside the
+   * place of the file, as `<name>.part`: the next download of the same file goes on there.
+   */
+  signal?: AbortSignal | null | undefined;
+}
+
+/** How far a download is. */
+export interface DownloadProgress {
+  /** As it was given to {@link LlamaWorker.downloadModel}. */
+  modelId: string;
+  /** Absolute path that the file will have; of a split model, that of its first part. */
+  file: string;
+  /** Bytes of the whole model on disk, those of an earlier try included. */
+  downloadedBytes: number;
+  /** Bytes of the whole model; missing while the server has not said it. */
+  totalBytes: number | undefined;
+  /** 0 to 1, of the whole model. */
+  progress: number;
 }
 
 /** Options of {@link LlamaWorker.createContext}. */
@@ -976,6 +1042,37 @@ export class LlamaWorker {
   loadModel(path: string, options?: Omit<LoadModelOptions, "modelPath"> | null): Promise<ModelInfo>;
 
   /**
+   * Fetches models and returns their absolute paths. Needs no `init`, runs beside everything else, and waits for a download of the same file that another
+   * call or another process has under way.
+   *
+   * A model is named as `hf://organization/repository` (its `model.gguf`, else its only GGUF), `hf://organization/repository/path/file.gguf#revision`,
+   * `hf:organization/repository:Q4_K_M` (the GGUF of that quantization), or an address. Of a split model, `…-00001-of-0000N.gguf`, all parts come,
+   * and the path is that of the first.
+   *
+   * There is a file at the path only when it is whole: its length and, where it is known, its SHA-256 have been checked. A whole file that is
+   * there already is not fetched again.
+   *
+   * Rejects with `INVALID_MODEL_ID`, `INVALID_OPTION`, `DOWNLOAD_NOT_FOUND`, `DOWNLOAD_UNAUTHORIZED`, `DOWNLOAD_FAILED`, `DOWNLOAD_CORRUPT`,
+   * `DOWNLOAD_NO_SPACE`, `DOWNLOAD_WRITE_FAILED`, `ABORTED` (by {@link cleanup} or a message), `WORKER_STOPPED`. Of several models the first failure
+   * ends the call; what is whole by then stays.
+   *
+   * @example
+   * ```ts
+   * const path = await worker.downloadModel("hf://Qwen/Qwen3-0.6B-GGUF/Qwen3-0.6B-Q8_0.gguf", {
+   *   onProgress: ({ progress }) => bar.update(progress),
+   * });
+   * await worker.loadModel(path);
+   * ```
+   */
+  downloadModel(modelId: string, options?: DownloadOptions | null): Promise<string>;
+  /** Several, each with its path, in order. */
+  downloadModel(modelIds: readonly string[], options?: DownloadOptions | null): Promise<string[]>;
+
+  /** As the method, without a worker. */
+  static downloadModel(modelId: string, options?: DownloadOptions | null): Promise<string>;
+  static downloadModel(modelIds: readonly string[], options?: DownloadOptions | null): Promise<string[]>;
+
+  /**
    * Creates the context, in place of the one before it; the default session starts over, and all others end.
    *
    * Rejects with `NOT_INITIALIZED`, `MODEL_NOT_LOADED`, `INVALID_OPTION`, `INSUFFICIENT_MEMORY`, `CONTEXT_CREATION_FAILED`,
@@ -1067,14 +1164,14 @@ export class LlamaWorker {
   ): Promise<RenderedPrompt>;
 
   /**
-   * Aborts every generation asked for so far, in all sessions; also those that wait for others or for tools.
+   * Aborts every generation asked for so far, in all sessions; also those that wait for others or for tools. Downloads go on: they have a `signal`.
    *
    * @returns whether there was any
    */
   abort(): boolean;
 
   /**
-   * Aborts everything, frees sessions, context and model, and closes the port. Generations resolve as after {@link abort}.
+   * Aborts everything, downloads too, frees sessions, context and model, and closes the port. Generations resolve as after {@link abort}.
    * Afterwards every call is refused with `WORKER_STOPPED`. Calling it again is harmless.
    */
   cleanup(): Promise<void>;
@@ -1084,7 +1181,7 @@ export class LlamaWorker {
 
   /**
    * Takes a message of the contract as if it had come over a port. Answers through {@link onMessage}, failures included. While a generation whose tools
-   * have handlers is under way in the default session, all messages but `abort` and `tool_result` wait for its end.
+   * have handlers is under way in the default session, all messages but `abort`, `tool_result` and those about downloads wait for its end.
    *
    * @throws {LlamaError} `WORKER_STOPPED`
    */
@@ -1156,9 +1253,17 @@ export type InboundMessage =
   | (Inbound & { type: "create_context"; options?: CreateContextOptions | null | undefined })
   | (Inbound & { type: "generate_completion"; prompt: string } & Generating)
   | (Inbound & { type: "generate_chat_completion"; messages: readonly ChatMessage[] } & Generating)
+  | DownloadModelMessage
+  | (Inbound & { type: "abort_download" })
   | (Inbound & { type: "tool_result"; results: readonly MessageToolResult[] })
   | (Inbound & { type: "tool_result" } & MessageToolResult)
   | (Inbound & { type: "abort" });
+
+/** One model or several, by either name; each is answered by messages of its own. Needs no `init`. */
+export type DownloadModelMessage = Inbound & { type: "download_model"; options?: DownloadSource | null | undefined } & (
+    | { modelId: string | readonly string[] }
+    | { modelIds: string | readonly string[] }
+  );
 
 /** What a tool has answered, in a message. */
 export interface MessageToolResult {
@@ -1185,6 +1290,16 @@ export type OutboundMessage =
   | (Outbound & { type: "completion_chunk"; chunk: string })
   | (Outbound & { type: "reasoning_chunk"; chunk: string })
   | (Outbound & { type: "tool_call"; toolCalls: CalledTool[] })
+  | (Outbound & {
+      type: "download_progress";
+      /** 0 to 1, of the whole model. */
+      progress: number;
+      modelId: string;
+      downloadedBytes: number;
+      totalBytes?: number;
+    })
+  | (Outbound & { type: "download_complete"; filePath: string })
+  | (Outbound & { type: "download_error"; error: string; code: ErrorCode })
   | (Outbound & {
       type: "completion_done";
       fullText: string;

@@ -19,9 +19,16 @@ const FILE_NAME = "llama-worker.node";
  * What the addon reports. All events of a request carry the id that its call returned; `done` and `error` are final.
  *
  * @typedef {{ type: "progress", id: number, progress: number }
+ *   | DownloadEvent
  *   | Piece
  *   | { type: "message", message: import("../index").OutboundMessage }
  *   | FinalEvent} NativeEvent
+ */
+
+/**
+ * How far a download is; `index` counts the models of its call.
+ *
+ * @typedef {{ type: "download", id: number, index: number, file: string, downloadedBytes: number, totalBytes?: number, progress: number }} DownloadEvent
  */
 
 /**

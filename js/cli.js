@@ -11,6 +11,7 @@ const fs = require("node:fs");
 const path = require("node:path");
 const readline = require("node:readline");
 const { inspect, parseArgs } = require("node:util");
+const { DownloadDisplay } = require("./download-display");
 const { LlamaWorker, builtInModelPath } = require("./index");
 
 const HELP = `Usage: llama-worker [options] [prompt…]
@@ -18,7 +19,9 @@ const HELP = `Usage: llama-worker [options] [prompt…]
 Answers the prompt and exits. Without a prompt it opens a chat, or answers every line of a piped input.
 
 Options:
-  --model <path>        GGUF model file (default: the built-in model)
+  --model <path>        GGUF model file (default: the built-in model), or what is downloaded into models/ first: hf://organization/repository,
+                        hf://organization/repository/file.gguf, hf:organization/repository:Q4_K_M, or an https address
+  --endpoint <url>      address of the hub (default: HF_ENDPOINT, else https://huggingface.co); HF_TOKEN is its token
   --system <text>       system prompt
   --max-tokens <n>      longest answer, in tokens (default: until the model ends it)
   --temperature <t>     0 always takes the likeliest token (default: 0)
@@ -27,11 +30,13 @@ Options:
   --help                this text
   --version             the version
 
+Ctrl-C stops a download; the same command goes on where it stopped.
 In the chat: /reset starts a new conversation, /exit or Ctrl-D leaves, Ctrl-C stops an answer.
 `;
 
 const OPTIONS = /** @type {const} */ ({
   model: { type: "string" },
+  endpoint: { type: "string" },
   system: { type: "string" },
   "max-tokens": { type: "string" },
   temperature: { type: "string" },
@@ -41,8 +46,14 @@ const OPTIONS = /** @type {const} */ ({
   version: { type: "boolean" },
 });
 
+/** What is no path, but has to be fetched. */
+const REMOTE_MODEL = /^(?:hf:|https?:\/\/)/i;
+
 /** The command was called wrongly; exit code 2, as shells do it. */
 class UsageError extends Error {}
+
+/** The user has stopped it; exit code 130, as shells count Ctrl-C. */
+class Interrupted extends Error {}
 
 /** @param {string[]} args */
 function parseCommand(args) {
@@ -56,6 +67,7 @@ function parseCommand(args) {
     help: values.help,
     version: values.version,
     modelPath: values.model ?? builtInModelPath,
+    endpoint: values.endpoint,
     prompt,
     context: { threads: number("threads"), contextSize: number("context-size") },
     generation: { systemPrompt: values.system, maxTokens: number("max-tokens"), temperature: number("temperature") },
@@ -109,6 +121,7 @@ async function main(args) {
   if (command.version) return void process.stdout.write(`${packageVersion()}\n`);
   const worker = new LlamaWorker();
   try {
+    if (REMOTE_MODEL.test(command.modelPath)) command.modelPath = await fetchModel(worker, command);
     await prepare(worker, command);
     if (command.prompt) await answer(worker, command.prompt, command);
     else await new Chat(worker, command).run();
@@ -130,6 +143,45 @@ async function prepare(worker, { modelPath, context }) {
   const { warnings } = await worker.loadModel(modelPath, { onProgress: progressLine(path.basename(modelPath)) });
   for (const warning of warnings) process.stderr.write(`llama-worker: ${warning}\n`);
   await worker.createContext(context);
+}
+
+/**
+ * @param {LlamaWorker} worker
+ * @param {Command} command
+ */
+async function fetchModel(worker, { modelPath, endpoint }) {
+  const { stderr } = process;
+  const display = new DownloadDisplay(shortName(modelPath), {
+    write: (text) => stderr.write(text),
+    isTerminal: stderr.isTTY,
+    columns: stderr.columns,
+    now: () => performance.now(),
+  });
+  const stop = new AbortController();
+  const interrupt = () =>
+    stop.abort(new Interrupted("the download was stopped; the same command goes on where it stopped"));
+  // Once: whoever presses it again does not want to wait.
+  process.once("SIGINT", interrupt);
+  try {
+    return await worker.downloadModel(modelPath, {
+      endpoint,
+      signal: stop.signal,
+      onProgress: (progress) => display.show(progress),
+    });
+  } finally {
+    process.removeListener("SIGINT", interrupt);
+    display.end();
+  }
+}
+
+/**
+ * The last part of a name says what it is; what comes behind a question mark may be secret.
+ *
+ * @param {string} model
+ */
+function shortName(model) {
+  const [plain] = model.split(/[?#]/);
+  return plain.slice(plain.lastIndexOf("/") + 1);
 }
 
 /** @param {string} name */
@@ -282,7 +334,13 @@ function report(error, hint = "") {
 /** @param {any} error */
 function fail(error) {
   report(error);
-  process.exitCode = error instanceof UsageError ? 2 : 1;
+  process.exitCode = exitCodeOf(error);
+}
+
+/** @param {unknown} error */
+function exitCodeOf(error) {
+  if (error instanceof UsageError) return 2;
+  return error instanceof Interrupted ? 130 : 1;
 }
 
 // A reader that has seen enough, as in `llama-worker … | head`, is no failure.

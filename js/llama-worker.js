@@ -8,6 +8,7 @@
 "use strict";
 
 const { NativeLlamaWorker, nativeDirectory } = require("./binding");
+const { downloadCall } = require("./download");
 const { LlamaError, callNative, callSite } = require("./errors");
 const { checkFunction, checkSignal, copied, invalidOption, optionsObject } = require("./options");
 const { Outlet, attachPort, checkPort } = require("./port");
@@ -18,7 +19,7 @@ const { throwLater } = require("./throw-later");
 const ignore = () => {};
 
 /** Messages of the contract that act at once. */
-const AT_ONCE = new Set(["abort", "tool_result"]);
+const AT_ONCE = new Set(["abort", "abort_download", "download_model", "tool_result"]);
 
 /** Those that an abort ends. */
 const GENERATIONS = new Set(["generate_completion", "generate_chat_completion"]);
@@ -96,6 +97,28 @@ class LlamaWorker extends NativeLlamaWorker {
       const path = typeof model === "string" ? model : undefined;
       return { start: () => super.loadModel(loading, path), onProgress, signal };
     });
+  }
+
+  /**
+   * @param {any} models
+   * @param {import("../index").DownloadOptions | null} [options]
+   */
+  downloadModel(models, options) {
+    return this.#download(this.downloadModel, models, options);
+  }
+
+  /**
+   * @param {any} models
+   * @param {import("../index").DownloadOptions | null} [options]
+   * @returns {Promise<any>}
+   */
+  static async downloadModel(models, options) {
+    const worker = new LlamaWorker();
+    try {
+      return await worker.#download(LlamaWorker.downloadModel, models, options);
+    } finally {
+      await worker.cleanup();
+    }
   }
 
   /** @param {import("../index").CreateContextOptions} [options] */
@@ -247,8 +270,26 @@ class LlamaWorker extends NativeLlamaWorker {
         this.#detachPort();
         this.#outlet.forgetPort();
         this.abort();
+        this.#abortDownloads();
       },
     });
+  }
+
+  #abortDownloads() {
+    if (!this.#cleanup) super.abortDownloads();
+  }
+
+  /**
+   * @param {Function} method
+   * @param {unknown} models
+   * @param {unknown} options
+   * @returns {Promise<any>}
+   */
+  async #download(method, models, options) {
+    const { paths } = await this.#promise(method, () =>
+      downloadCall(models, options, (...args) => super.downloadModel(...args)),
+    );
+    return Array.isArray(models) ? paths : paths[0];
   }
 
   /** @returns {Promise<void>} */

@@ -21,6 +21,7 @@ const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
  * @property {() => boolean} abort whether there was anything left to abort
  * @property {(piece: import("./binding").Piece) => void} [onPiece]
  * @property {(progress: number) => void} [onProgress]
+ * @property {(event: import("./binding").DownloadEvent) => void} [onDownload]
  * @property {AbortSignal | null} [signal]
  * @property {boolean} [resolvesOnSignal] whether an aborted signal ends it with what there is, and not with the signal's reason
  */
@@ -74,6 +75,11 @@ class Request {
   /** @param {number} progress */
   progress(progress) {
     if (!this.#withdrawn) this.#call(() => this.#hooks?.onProgress?.(progress));
+  }
+
+  /** @param {import("./binding").DownloadEvent} event */
+  download(event) {
+    if (!this.#withdrawn) this.#call(() => this.#hooks?.onDownload?.(event));
   }
 
   /** @param {import("./binding").FinalEvent} event */
@@ -182,6 +188,8 @@ class Requests {
         return this.#underWay.get(event.id)?.piece(event);
       case "progress":
         return this.#underWay.get(event.id)?.progress(event.progress);
+      case "download":
+        return this.#underWay.get(event.id)?.download(event);
       default:
         return this.#remove(event.id)?.finish(event);
     }

@@ -9,6 +9,8 @@ import {
   type ChatMessage,
   type ChatSession,
   type ContextInfo,
+  type DownloadOptions,
+  type DownloadProgress,
   type ErrorCode,
   type Generation,
   type GenerationResult,
@@ -110,6 +112,25 @@ export async function streaming(worker: LlamaWorker): Promise<string> {
   for await (const chunk of generation) console.log(chunk.toUpperCase());
   const plain: Promise<string> = generation.then(({ text }) => text);
   return plain;
+}
+
+export async function downloads(worker: LlamaWorker, signal: AbortSignal | undefined): Promise<string[]> {
+  const seen: DownloadProgress[] = [];
+  const options: DownloadOptions = {
+    dir: "models",
+    signal,
+    token: undefined,
+    onProgress: (progress) => seen.push(progress),
+  };
+  const one: string = await worker.downloadModel("hf://organization/repository", {
+    ...options,
+    sha256: "0".repeat(64),
+  });
+  const names: readonly string[] = ["hf:organization/repository:Q4_K_M", "https://example.com/model.gguf"];
+  const several: string[] = await LlamaWorker.downloadModel(names, options);
+  const bytes: (number | undefined)[] = seen.map(({ downloadedBytes, totalBytes }) => totalBytes ?? downloadedBytes);
+  console.log(bytes);
+  return [one, ...several];
 }
 
 export async function sessions(worker: LlamaWorker): Promise<ChatMessage[]> {
@@ -238,6 +259,9 @@ export function contract(worker: LlamaWorker): void {
     { type: "generate_completion", prompt: "Hello", options: { tools: { dice: {} }, streamReasoning: true } },
     { type: "tool_result", toolCallId: "1", result: 6, requestId: "a" },
     { type: "tool_result", results: [{ toolCallId: "1", result: { rolled: 6 } }] },
+    { type: "download_model", modelId: "hf://organization/repository", requestId: 2 },
+    { type: "download_model", modelIds: ["a", "b"], options: { dir: "models", endpoint: "https://example.com" } },
+    { type: "abort_download" },
     { type: "abort" },
   ];
   for (const message of inbound) worker.handleMessage(message);
@@ -253,6 +277,12 @@ function describe(message: OutboundMessage): string {
       return `${message.operation} ${message.progress}`;
     case "model_loaded":
       return message.modelInfo.name;
+    case "download_progress":
+      return `${message.progress}`;
+    case "download_complete":
+      return message.filePath;
+    case "download_error":
+      return message.error;
     case "completion_chunk":
       return message.chunk;
     case "reasoning_chunk":
@@ -283,6 +313,8 @@ export function mistakes(worker: LlamaWorker): void {
   void worker.generate("Hello", { contextOverflow: "shift" });
   // @ts-expect-error the default session is not set
   worker.session = null;
+  // @ts-expect-error a model to download has a name
+  void worker.downloadModel(new URL("https://example.com/model.gguf"));
   // @ts-expect-error there is no such message
   worker.handleMessage({ type: "bogus" });
   // @ts-expect-error a port can post

@@ -1,7 +1,7 @@
 //! Which file of a repository is meant, when its name does not say. Pure.
 
 use super::source::Wanted;
-use super::split::{is_later_part, stem};
+use super::split::{has_extension, is_later_part, stem};
 
 /// What a repository has when it has one model.
 const USUAL_NAME: &str = "model.gguf";
@@ -29,7 +29,7 @@ pub(super) fn choose(files: &[String], wanted: &Wanted) -> Result<String, Vec<St
 fn is_model(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default().to_lowercase();
     let is_companion = name.contains("mmproj") || name.contains("imatrix");
-    name.ends_with(".gguf") && !is_companion && !is_later_part(path)
+    has_extension(&name) && !is_companion && !is_later_part(path)
 }
 
 /// Whether the name ends with the quantization, as a word of its own.
@@ -57,23 +57,48 @@ mod tests {
     fn the_usual_name_goes_before_a_single_one() {
         check(&["README.md", "model.gguf"], Wanted::Any, Ok("model.gguf"));
         check(&["a.gguf", "model.gguf"], Wanted::Any, Ok("model.gguf"));
-        check(&["README.md", "d/a.gguf", "mmproj-a.gguf", "a.imatrix.gguf"], Wanted::Any, Ok("d/a.gguf"));
-        check(&["a-00002-of-00002.gguf", "a-00001-of-00002.gguf"], Wanted::Any, Ok("a-00001-of-00002.gguf"));
+        check(
+            &["README.md", "d/a.gguf", "mmproj-a.gguf", "a.imatrix.gguf"],
+            Wanted::Any,
+            Ok("d/a.gguf"),
+        );
+        check(
+            &["a-00002-of-00002.gguf", "a-00001-of-00002.gguf"],
+            Wanted::Any,
+            Ok("a-00001-of-00002.gguf"),
+        );
         check(&["a.gguf", "b.gguf", "c.txt"], Wanted::Any, Err(&["a.gguf", "b.gguf"]));
         check(&["c.txt"], Wanted::Any, Err(&[]));
     }
 
     #[test]
     fn a_quantization_is_a_word_at_the_end() {
-        let files = ["m-Q4_K_M.gguf", "m-Q4_K_S.gguf", "m-IQ4_K_M.gguf", "BF16/m-BF16-00001-of-00002.gguf", "BF16/m-BF16-00002-of-00002.gguf", "m.f16.gguf"];
+        let files = [
+            "m-Q4_K_M.gguf",
+            "m-Q4_K_S.gguf",
+            "m-IQ4_K_M.gguf",
+            "BF16/m-BF16-00001-of-00002.gguf",
+            "BF16/m-BF16-00002-of-00002.gguf",
+            "m.f16.gguf",
+        ];
         let named = |name: &str| Wanted::Quantization(name.into());
         check(&files, named("Q4_K_M"), Ok("m-Q4_K_M.gguf"));
         check(&files, named("q4_k_s"), Ok("m-Q4_K_S.gguf"));
         check(&files, named("BF16"), Ok("BF16/m-BF16-00001-of-00002.gguf"));
         check(&files, named("F16"), Ok("m.f16.gguf"));
-        let choices = ["m-Q4_K_M.gguf", "m-Q4_K_S.gguf", "m-IQ4_K_M.gguf", "BF16/m-BF16-00001-of-00002.gguf", "m.f16.gguf"];
+        let choices = [
+            "m-Q4_K_M.gguf",
+            "m-Q4_K_S.gguf",
+            "m-IQ4_K_M.gguf",
+            "BF16/m-BF16-00001-of-00002.gguf",
+            "m.f16.gguf",
+        ];
         check(&files, named("Q8_0"), Err(&choices));
-        check(&["a/m-Q8_0.gguf", "b/m-Q8_0.gguf", "c.gguf"], named("Q8_0"), Err(&["a/m-Q8_0.gguf", "b/m-Q8_0.gguf"]));
+        check(
+            &["a/m-Q8_0.gguf", "b/m-Q8_0.gguf", "c.gguf"],
+            named("Q8_0"),
+            Err(&["a/m-Q8_0.gguf", "b/m-Q8_0.gguf"]),
+        );
     }
 
     #[test]

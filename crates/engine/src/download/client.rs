@@ -78,7 +78,7 @@ fn tls() -> Result<ClientConfig> {
 /// Where the system has no certificates at all, those that browsers trust.
 #[cfg(target_os = "linux")]
 fn without_system(provider: Arc<CryptoProvider>) -> Option<ClientConfig> {
-    let roots = rustls::RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect::<rustls::RootCertStore>();
     let versions = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .ok()?;

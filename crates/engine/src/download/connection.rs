@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
+};
 use reqwest::{Client, Response, Url};
 
 use super::client::client;
@@ -34,7 +36,10 @@ pub(super) struct Connection {
 #[derive(Debug)]
 pub(super) enum Problem {
     /// Another try may.
-    Transient { reason: String, asked_wait: Option<Duration> },
+    Transient {
+        reason: String,
+        asked_wait: Option<Duration>,
+    },
     /// There is no such file, in the server's words if it has any.
     NotFound,
     /// The file has no such bytes, or is another one now.
@@ -68,7 +73,13 @@ impl Connection {
     }
 
     /// Asks for the bytes from `start`, or from `start` to before `end`; for those of the file that `validator` stands for, if there is one.
-    pub(super) async fn bytes(&self, url: &Url, start: u64, end: Option<u64>, validator: Option<&str>) -> std::result::Result<Opened, Problem> {
+    pub(super) async fn bytes(
+        &self,
+        url: &Url,
+        start: u64,
+        end: Option<u64>,
+        validator: Option<&str>,
+    ) -> std::result::Result<Opened, Problem> {
         let mut headers = HeaderMap::new();
         let last = end.map_or_else(String::new, |end| end.saturating_sub(1).to_string());
         headers.insert(RANGE, value(&format!("bytes={start}-{last}"))?);
@@ -153,7 +164,8 @@ impl Connection {
         }
         // The client's own limit is one for each read; this one is for the answer as a whole to begin.
         let sent = tokio::time::timeout(self.patience.connect + self.patience.stall, request.send()).await;
-        sent.map_err(|_| transient("the server does not answer"))?.map_err(|error| refused(hop, &error))
+        sent.map_err(|_| transient("the server does not answer"))?
+            .map_err(|error| refused(hop, &error))
     }
 }
 
@@ -172,7 +184,12 @@ fn target(from: &Url, response: &Response) -> Option<std::result::Result<Url, St
 
 fn opened(url: &Url, response: Response, mut remote: Remote) -> std::result::Result<Opened, Problem> {
     let status = response.status().as_u16();
-    let header = |name| response.headers().get(name).and_then(|value: &reqwest::header::HeaderValue| value.to_str().ok());
+    let header = |name| {
+        response
+            .headers()
+            .get(name)
+            .and_then(|value: &reqwest::header::HeaderValue| value.to_str().ok())
+    };
     let shown = || without_secrets(url.as_str());
     match status {
         200 | 206 => {}
@@ -215,12 +232,18 @@ fn opened(url: &Url, response: Response, mut remote: Remote) -> std::result::Res
 fn learn_from_hub(headers: &HeaderMap, remote: &mut Remote) {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     remote.total = header("x-linked-size").and_then(|size| size.parse().ok()).or(remote.total);
-    remote.sha256 = header("x-linked-etag").and_then(|tag| parse_sha256(tag.trim_matches('"'))).or(remote.sha256);
+    remote.sha256 = header("x-linked-etag")
+        .and_then(|tag| parse_sha256(tag.trim_matches('"')))
+        .or(remote.sha256);
 }
 
 /// What `If-Range` may be asked with: a tag that stands for the very bytes, or else the date.
 fn validator(headers: &HeaderMap) -> Option<String> {
-    let header = |name| headers.get(name).and_then(|value: &reqwest::header::HeaderValue| value.to_str().ok());
+    let header = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &reqwest::header::HeaderValue| value.to_str().ok())
+    };
     let tag = header(ETAG).filter(|tag| tag.starts_with('"'));
     tag.or(header(LAST_MODIFIED)).map(str::to_owned)
 }
@@ -277,7 +300,9 @@ fn sources(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Err
     std::iter::successors(first, |error| {
         // What is inside an error of input and output is not its source.
         let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        inner.map(|inner| inner as &(dyn std::error::Error + 'static)).or_else(|| error.source())
+        inner
+            .map(|inner| inner as &(dyn std::error::Error + 'static))
+            .or_else(|| error.source())
     })
 }
 

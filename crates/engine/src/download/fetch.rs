@@ -44,7 +44,10 @@ impl Fetcher {
     pub(super) async fn probe(&self, target: &Target) -> std::result::Result<Remote, Problem> {
         let Target { url, .. } = target;
         // Not `HEAD`: an address that was signed for one method answers no other.
-        let opened = self.connection.patiently(url, || self.connection.bytes(url, 0, Some(1), None)).await;
+        let opened = self
+            .connection
+            .patiently(url, || self.connection.bytes(url, 0, Some(1), None))
+            .await;
         let mut remote = match opened {
             Ok(opened) => opened.remote,
             // The answer of an empty file.

@@ -22,7 +22,11 @@ pub(super) fn file_name(path: &str) -> Option<String> {
     if name.chars().all(|letter| letter == '.' || letter == '_') {
         return None;
     }
-    Some(if is_reserved(&name) || name.starts_with('.') { format!("_{name}") } else { name })
+    Some(if is_reserved(&name) || name.starts_with('.') {
+        format!("_{name}")
+    } else {
+        name
+    })
 }
 
 fn is_safe(letter: char) -> bool {
@@ -34,7 +38,10 @@ fn is_safe(letter: char) -> bool {
 fn is_reserved(name: &str) -> bool {
     let lower = name.to_lowercase();
     let stem = lower.split('.').next().unwrap_or_default().trim_end();
-    let is_port = |prefix: &str| stem.strip_prefix(prefix).is_some_and(|rest| rest.chars().count() == 1 && !rest.starts_with(char::is_alphabetic));
+    let is_port = |prefix: &str| {
+        stem.strip_prefix(prefix)
+            .is_some_and(|rest| rest.chars().count() == 1 && !rest.starts_with(char::is_alphabetic))
+    };
     RESERVED.contains(&stem) || is_port("com") || is_port("lpt") || OURS.iter().any(|ending| lower.ends_with(ending))
 }
 

@@ -105,18 +105,36 @@ mod tests {
     fn every_name_is_one_segment_of_the_address() {
         let hub = Hub::new("https://hub.example/mirror/", None).unwrap();
         let url = hub.file_url("org/repo", "refs/pr/1", "a b/50%#?.gguf");
-        assert_eq!(url.as_str(), "https://hub.example/mirror/org/repo/resolve/refs%2Fpr%2F1/a%20b/50%25%23%3F.gguf");
-        assert_eq!(hub.list_url("org/repo", "main").as_str(), "https://hub.example/mirror/api/models/org/repo/revision/main");
+        assert_eq!(
+            url.as_str(),
+            "https://hub.example/mirror/org/repo/resolve/refs%2Fpr%2F1/a%20b/50%25%23%3F.gguf"
+        );
+        assert_eq!(
+            hub.list_url("org/repo", "main").as_str(),
+            "https://hub.example/mirror/api/models/org/repo/revision/main"
+        );
     }
 
     #[test]
     fn a_page_of_the_hub_is_its_file() {
         let hub = Hub::new(Hub::DEFAULT_ENDPOINT, None).unwrap();
         for (page, expected) in [
-            ("https://huggingface.co/o/r/blob/main/a/m.gguf", "https://huggingface.co/o/r/resolve/main/a/m.gguf"),
-            ("https://huggingface.co/o/r/resolve/main/m.gguf", "https://huggingface.co/o/r/resolve/main/m.gguf"),
-            ("https://huggingface.co/o/r/tree/blob/m.gguf", "https://huggingface.co/o/r/tree/blob/m.gguf"),
-            ("https://example.com/o/r/blob/main/m.gguf", "https://example.com/o/r/blob/main/m.gguf"),
+            (
+                "https://huggingface.co/o/r/blob/main/a/m.gguf",
+                "https://huggingface.co/o/r/resolve/main/a/m.gguf",
+            ),
+            (
+                "https://huggingface.co/o/r/resolve/main/m.gguf",
+                "https://huggingface.co/o/r/resolve/main/m.gguf",
+            ),
+            (
+                "https://huggingface.co/o/r/tree/blob/m.gguf",
+                "https://huggingface.co/o/r/tree/blob/m.gguf",
+            ),
+            (
+                "https://example.com/o/r/blob/main/m.gguf",
+                "https://example.com/o/r/blob/main/m.gguf",
+            ),
         ] {
             assert_eq!(hub.file_of_page(Url::parse(page).unwrap()).as_str(), expected);
         }
@@ -124,7 +142,14 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_hub_and_shows_no_token() {
-        for endpoint in ["", "hub", "http://hub.example", "ftp://hub.example", "data:text/plain,hub", "https://me:s3cret@"] {
+        for endpoint in [
+            "",
+            "hub",
+            "http://hub.example",
+            "ftp://hub.example",
+            "data:text/plain,hub",
+            "https://me:s3cret@",
+        ] {
             let error = Hub::new(endpoint, None).unwrap_err();
             assert_eq!(error.code(), "INVALID_OPTION", "{endpoint}");
             assert!(!error.to_string().contains("s3cret"), "{error}");

@@ -1,13 +1,24 @@
 //! One request: its models one after the other, and what is told of them.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::Url;
+use tokio::time::Instant;
 
 use super::abort::Abort;
-use super::client::{Proxies, client};
-use super::hub::Hub;
+use super::choice::choose;
+use super::client::Proxies;
+use super::connection::{Connection, Problem, failed};
+use super::fetch::{Fetcher, Target};
+use super::file_name::file_name;
+use super::hub::{Hub, files};
+use super::meter::Meter;
+use super::note::Remote;
 use super::patience::Patience;
-use super::source::{Place, Source};
+use super::source::{HubFile, Place, Source, Wanted, without_secrets};
+use super::split::parts;
 use crate::error::{Error, Result};
 
 /// What to download.
@@ -65,59 +76,266 @@ pub struct Progress {
 
 /// Downloads everything that is asked for.
 pub(super) async fn run(request: Request, abort: &Abort, tell: &mut (dyn FnMut(Event) + Send)) -> Result<Vec<PathBuf>> {
+    let request = Arc::new(request);
+    let opened = {
+        let request = Arc::clone(&request);
+        tokio::task::spawn_blocking(move || Connection::open(&request))
+    };
+    let connection = opened.await.map_err(|error| Error::Internal { reason: error.to_string() })??;
+    let mut job = Job {
+        fetcher: Fetcher {
+            connection: Arc::new(connection),
+            abort: abort.clone(),
+        },
+        request,
+        taken: Vec::new(),
+    };
     let mut paths = Vec::new();
-    for (index, source) in request.sources.iter().enumerate() {
+    for index in 0..job.request.sources.len() {
         tell(Event::Started { index });
-        let path = abort.or(fetch(&request, index, source, tell)).await?;
+        let path = job.fetch(index, tell).await?;
         tell(Event::Finished { index, path: path.clone() });
         paths.push(path);
     }
     Ok(paths)
 }
 
-async fn fetch(request: &Request, index: usize, source: &Source, tell: &mut (dyn FnMut(Event) + Send)) -> Result<PathBuf> {
-    let Place::Url(url) = &source.place else {
-        return Err(Error::DownloadNotFound {
-            reason: "thin slice".into(),
-        });
-    };
-    let failed = |error: reqwest::Error| Error::DownloadFailed {
-        url: source.id.clone(),
-        reason: error.without_url().to_string(),
-    };
-    let client = client(&request.proxies, &request.patience)?;
-    let mut response = client
-        .get(url.clone())
-        .send()
-        .await
-        .and_then(reqwest::Response::error_for_status)
-        .map_err(failed)?;
-    let file = request.directory.join(url.path().rsplit('/').next().unwrap_or("model.gguf"));
-    let total = response.content_length();
-    let mut bytes = Vec::new();
-    let mut last = Instant::now();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        bytes.extend_from_slice(&chunk);
-        let downloaded = bytes.len() as u64;
-        if last.elapsed().as_millis() >= 100 {
-            last = Instant::now();
-            let fraction = total.map_or(0.0, |total| downloaded as f64 / total as f64);
-            tell(Event::Progress(Progress {
-                index,
-                file: file.clone(),
-                downloaded,
-                total,
-                fraction,
-            }));
+/// A request under way.
+struct Job {
+    request: Arc<Request>,
+    fetcher: Fetcher,
+    /// The files of this request, and where each comes from.
+    taken: Vec<(PathBuf, Url)>,
+}
+
+impl Job {
+    /// Fetches all files of one source, and returns the first one's path.
+    async fn fetch(&mut self, index: usize, tell: &mut (dyn FnMut(Event) + Send)) -> Result<PathBuf> {
+        let source = self.request.sources[index].clone();
+        let abort = self.fetcher.abort.clone();
+        if let Some(path) = self.known_by_hash(&source).await? {
+            return Ok(path);
+        }
+        let targets = abort.or(self.targets(&source)).await?;
+        targets.iter().try_for_each(|target| self.take(&source, target))?;
+        let mut files = Vec::new();
+        for target in targets {
+            let remote = abort.or(self.probe(&source, &target)).await?;
+            files.push((target, remote));
+        }
+        let total = files.iter().map(|(_, remote)| remote.total).sum::<Option<u64>>();
+        let (first, meter) = (files[0].0.file.clone(), Arc::new(Meter::default()));
+        let mut reports = Reports::new(index, total, Arc::clone(&meter), self.request.patience.progress);
+        for (target, remote) in files {
+            meter.begin(&target.file);
+            reports.during(tell, self.fetcher.fetch(&target, remote, &meter)).await?;
+        }
+        abort.or(reports.last(tell)).await?;
+        Ok(first)
+    }
+
+    /// What is there and has the wanted hash needs no server at all. Only an address says what the file is called.
+    async fn known_by_hash(&self, source: &Source) -> Result<Option<PathBuf>> {
+        let (Place::Url(url), Some(sha256)) = (&source.place, self.request.sha256) else {
+            return Ok(None);
+        };
+        let target = self.target(source, url.clone())?;
+        let remote = Remote {
+            sha256: Some(sha256),
+            ..Remote::default()
+        };
+        let is_there = self.fetcher.is_whole(&target, &remote).await?;
+        Ok(is_there.then_some(target.file))
+    }
+
+    /// The files that a source means, in order.
+    async fn targets(&self, source: &Source) -> Result<Vec<Target>> {
+        let Request { hub, sha256, .. } = &*self.request;
+        let urls = match &source.place {
+            Place::Url(url) => parts_of_url(&hub.file_of_page(url.clone())),
+            Place::Hub(file) => {
+                let path = match &file.wanted {
+                    Wanted::Path(path) => path.clone(),
+                    wanted => choose(&self.files(source, file).await?, wanted).map_err(|choices| unclear(source, &choices))?,
+                };
+                let paths = parts(&path).unwrap_or_else(|| vec![path]);
+                paths
+                    .iter()
+                    .map(|path| hub.file_url(&file.repository, &file.revision, path))
+                    .collect()
+            }
+        };
+        if sha256.is_some() && urls.len() > 1 {
+            return Err(Error::InvalidOption {
+                name: "sha256".into(),
+                value: format!("given for `{}`, which has {} files", source.id(), urls.len()),
+                expected: "one model that is one file".into(),
+            });
+        }
+        urls.into_iter().map(|url| self.target(source, url)).collect()
+    }
+
+    fn target(&self, source: &Source, url: Url) -> Result<Target> {
+        let name = file_name(url.path()).ok_or_else(|| Error::InvalidModelId {
+            id: source.id().into(),
+            reason: "it does not end with the name of a file".into(),
+        })?;
+        Ok(Target {
+            url,
+            file: self.request.directory.join(name),
+            sha256: self.request.sha256,
+        })
+    }
+
+    /// Two different files of one request must not take each other's place.
+    fn take(&mut self, source: &Source, target: &Target) -> Result<()> {
+        match self.taken.iter().find(|(file, _)| *file == target.file) {
+            Some((_, url)) if *url != target.url => Err(Error::InvalidModelId {
+                id: source.id().into(),
+                reason: format!(
+                    "`{}` is another model of this download already; give each a `dir` of its own",
+                    target.file.display()
+                ),
+            }),
+            Some(_) => Ok(()),
+            None => {
+                self.taken.push((target.file.clone(), target.url.clone()));
+                Ok(())
+            }
         }
     }
-    let write = || {
-        std::fs::create_dir_all(&request.directory)?;
-        std::fs::write(&file, &bytes)
+
+    async fn probe(&self, source: &Source, target: &Target) -> Result<Remote> {
+        match self.fetcher.probe(target).await {
+            Ok(remote) => Ok(remote),
+            Err(Problem::Final(error)) => Err(error),
+            Err(Problem::Transient { reason, .. }) => Err(failed(&target.url, &reason)),
+            Err(Problem::NotFound | Problem::Unsatisfiable) => match &source.place {
+                Place::Url(url) => Err(Error::DownloadNotFound {
+                    reason: format!("there is no file at `{}`", without_secrets(url.as_str())),
+                }),
+                Place::Hub(file) => Err(unclear(source, &self.models(source, file).await?)),
+            },
+        }
+    }
+
+    async fn models(&self, source: &Source, file: &HubFile) -> Result<Vec<String>> {
+        let files = self.files(source, file).await?;
+        // No path is empty, so this one is not there, and what is comes out.
+        Ok(choose(&files, &Wanted::Path(String::new())).err().unwrap_or_default())
+    }
+
+    /// All files of a repository.
+    async fn files(&self, source: &Source, file: &HubFile) -> Result<Vec<String>> {
+        let url = self.request.hub.list_url(&file.repository, &file.revision);
+        let connection = &self.fetcher.connection;
+        let list = connection
+            .patiently(&url, || connection.text(&url))
+            .await
+            .map_err(|problem| match problem {
+                Problem::Final(error) => error,
+                Problem::Transient { reason, .. } => failed(&url, &reason),
+                Problem::NotFound | Problem::Unsatisfiable => Error::DownloadNotFound {
+                    reason: format!(
+                        "`{}`: there is no repository `{}` with a revision `{}`, or it needs a token",
+                        source.id(),
+                        file.repository,
+                        file.revision
+                    ),
+                },
+            })?;
+        files(&list).ok_or_else(|| failed(&url, "the answer is no list of files"))
+    }
+}
+
+/// Tells how far a source is: at most once in `every`, and never less than before.
+struct Reports {
+    index: usize,
+    total: Option<u64>,
+    meter: Arc<Meter>,
+    every: Duration,
+    last: Option<(Instant, Progress)>,
+}
+
+impl Reports {
+    fn new(index: usize, total: Option<u64>, meter: Arc<Meter>, every: Duration) -> Self {
+        Self {
+            index,
+            total,
+            meter,
+            every,
+            last: None,
+        }
+    }
+
+    /// Does `work` and tells of it meanwhile.
+    async fn during<Value>(&mut self, tell: &mut (dyn FnMut(Event) + Send), work: impl Future<Output = Result<Value>>) -> Result<Value> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut work => return result,
+                () = tokio::time::sleep_until(self.next()) => self.tell(tell, false),
+            }
+        }
+    }
+
+    /// Tells that all is here.
+    async fn last(&mut self, tell: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
+        tokio::time::sleep_until(self.next()).await;
+        self.tell(tell, true);
+        Ok(())
+    }
+
+    fn next(&self) -> Instant {
+        self.last.as_ref().map_or_else(Instant::now, |(last, _)| *last + self.every)
+    }
+
+    fn tell(&mut self, tell: &mut (dyn FnMut(Event) + Send), is_last: bool) {
+        let (here, file) = self.meter.read();
+        let before = self.last.as_ref().map_or(0, |(_, progress)| progress.downloaded);
+        let downloaded = self.total.map_or(here, |total| here.min(total)).max(before);
+        let progress = Progress {
+            index: self.index,
+            file,
+            downloaded,
+            total: self.total,
+            fraction: if is_last { 1.0 } else { fraction(downloaded, self.total) },
+        };
+        let is_news = self.last.as_ref().is_none_or(|(_, last)| *last != progress);
+        self.last = Some((Instant::now(), progress.clone()));
+        if is_news {
+            tell(Event::Progress(progress));
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a fraction for people")]
+fn fraction(downloaded: u64, total: Option<u64>) -> f64 {
+    total
+        .filter(|total| *total > 0)
+        .map_or(0.0, |total| downloaded as f64 / total as f64)
+}
+
+/// The addresses of all parts, when one of them is given.
+fn parts_of_url(url: &Url) -> Vec<Url> {
+    let Some(all) = parts(url.path()) else { return vec![url.clone()] };
+    let with_path = |path: String| {
+        let mut part = url.clone();
+        part.set_path(&path);
+        part
     };
-    write().map_err(|source| Error::DownloadWriteFailed {
-        path: file.clone(),
-        source,
-    })?;
-    Ok(file)
+    all.into_iter().map(with_path).collect()
+}
+
+/// What is said when a name means no file, or more than one.
+fn unclear(source: &Source, choices: &[String]) -> Error {
+    let names: Vec<String> = choices.iter().map(|choice| format!("`{choice}`")).collect();
+    let there = match names.as_slice() {
+        [] => "it has no GGUF file".into(),
+        names => format!("name one of its files: {}", names.join(", ")),
+    };
+    Error::DownloadNotFound {
+        reason: format!("`{}` is not one file of that repository; {there}", source.id()),
+    }
 }

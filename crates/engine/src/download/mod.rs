@@ -16,12 +16,24 @@
 //! Invariants: `ended` comes exactly once, whatever happens. A file has its final name only when it is whole.
 
 mod abort;
+mod choice;
 mod client;
+mod connection;
+mod fetch;
+mod file_name;
 mod hub;
 mod job;
+mod meter;
+mod note;
+mod part;
 mod patience;
+mod ranges;
+mod retry;
 mod service;
+mod sha256;
 mod source;
+mod split;
+mod transfer;
 
 pub use abort::Abort;
 pub use client::Proxies;
@@ -29,19 +41,5 @@ pub use hub::Hub;
 pub use job::{Event, Progress, Request};
 pub use patience::Patience;
 pub use service::{start, stop_all};
+pub use sha256::parse_sha256;
 pub use source::Source;
-
-/// The SHA-256 that 64 hexadecimal digits say.
-#[must_use]
-pub fn parse_sha256(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> = text
-        .trim()
-        .chars()
-        .map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits
-        .chunks(2)
-        .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
-        .collect();
-    bytes.try_into().ok().filter(|_| digits.len() == 64)
-}

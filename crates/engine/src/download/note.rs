@@ -81,7 +81,8 @@ fn range(pair: &Value) -> Option<Range<u64>> {
 /// Which bytes of a partial file of `length` bytes are those that the server has.
 pub(super) fn usable(note: Option<&Note>, length: u64, remote: &Remote) -> Ranges {
     let same = |note: &&Note| remote.can_resume() && Some(note.total) == remote.total && is_same_file(note, remote);
-    note.filter(same).map_or_else(Ranges::default, |note| note.done.before(length.min(note.total)))
+    note.filter(same)
+        .map_or_else(Ranges::default, |note| note.done.before(length.min(note.total)))
 }
 
 /// The same bytes by their hash, which outlasts a move to another server; otherwise by what the server says.
@@ -116,7 +117,11 @@ mod tests {
 
     #[test]
     fn a_note_is_read_as_it_was_written() {
-        let plain = Note { validator: None, sha256: None, ..note() };
+        let plain = Note {
+            validator: None,
+            sha256: None,
+            ..note()
+        };
         for note in [note(), plain, Note::default()] {
             assert_eq!(Note::parse(&note.to_text()), Some(note));
         }
@@ -161,7 +166,11 @@ mod tests {
                 other(|remote| (remote.sha256, remote.validator) = (None, Some("\"b\"".into()))),
                 &none,
             ),
-            ("nothing to know it by", other(|remote| (remote.sha256, remote.validator) = (None, None)), &none),
+            (
+                "nothing to know it by",
+                other(|remote| (remote.sha256, remote.validator) = (None, None)),
+                &none,
+            ),
         ] {
             assert_eq!(&usable(Some(&note()), 100, &remote), expected, "{name}");
         }
@@ -172,14 +181,28 @@ mod tests {
     fn believes_no_more_than_there_is() {
         assert_eq!(usable(Some(&note()), 60, &remote()), Ranges::of([0..10, 50..60]));
         assert_eq!(usable(Some(&note()), 0, &remote()), Ranges::default());
-        let boasting = Note { done: Ranges::of([Range { start: 0, end: 500 }]), ..note() };
+        let boasting = Note {
+            done: Ranges::of([Range { start: 0, end: 500 }]),
+            ..note()
+        };
         assert_eq!(usable(Some(&boasting), 500, &remote()).len(), 100);
     }
 
     #[test]
     fn nothing_is_noted_of_what_cannot_go_on() {
         assert!(Note::of(&remote(), &Ranges::default()).is_some());
-        for remote in [Remote { has_ranges: false, ..remote() }, Remote { total: None, ..remote() }, Remote { validator: None, sha256: None, ..remote() }] {
+        for remote in [
+            Remote {
+                has_ranges: false,
+                ..remote()
+            },
+            Remote { total: None, ..remote() },
+            Remote {
+                validator: None,
+                sha256: None,
+                ..remote()
+            },
+        ] {
             assert_eq!(Note::of(&remote, &Ranges::default()), None);
         }
     }

@@ -18,7 +18,6 @@ use super::meter::Meter;
 use super::note::{Note, Remote, usable};
 use super::ranges::Ranges;
 use super::sha256::{Hasher, Sha256, hex};
-use crate::error::{Error, Result};
 
 /// What every model file begins with.
 const MAGIC: &[u8] = b"GGUF";
@@ -28,7 +27,10 @@ const BLOCK: usize = 1 << 20;
 
 /// What is to be written.
 pub(super) enum Command {
-    Write { offset: u64, bytes: Bytes },
+    Write {
+        offset: u64,
+        bytes: Bytes,
+    },
     /// What is here counts for nothing: it comes again from the beginning.
     Restart,
 }
@@ -117,7 +119,12 @@ impl Part {
     }
 
     /// Writes what comes until nothing comes any more. What is here is noted now and then, so that little is lost with the process.
-    pub(super) fn write_all(mut self, mut commands: Receiver<Command>, handle: &tokio::runtime::Handle, every: Duration) -> (Self, std::result::Result<(), Fault>) {
+    pub(super) fn write_all(
+        mut self,
+        mut commands: Receiver<Command>,
+        handle: &tokio::runtime::Handle,
+        every: Duration,
+    ) -> (Self, std::result::Result<(), Fault>) {
         let result = self.receive(&mut commands, handle, every);
         let written = result.and_then(|()| self.note());
         (self, written)
@@ -127,7 +134,10 @@ impl Part {
     pub(super) fn finish(&mut self) -> std::result::Result<(), Fault> {
         let length = self.done.beginning();
         if self.remote.total.is_some_and(|total| total != length) {
-            return Err(Fault::Corrupt(format!("{length} bytes came, not {}", self.remote.total.unwrap_or_default())));
+            return Err(Fault::Corrupt(format!(
+                "{length} bytes came, not {}",
+                self.remote.total.unwrap_or_default()
+            )));
         }
         self.check_magic(length)?;
         self.catch_up()?;
@@ -149,7 +159,12 @@ impl Part {
         remove(&self.path)
     }
 
-    fn receive(&mut self, commands: &mut Receiver<Command>, handle: &tokio::runtime::Handle, every: Duration) -> std::result::Result<(), Fault> {
+    fn receive(
+        &mut self,
+        commands: &mut Receiver<Command>,
+        handle: &tokio::runtime::Handle,
+        every: Duration,
+    ) -> std::result::Result<(), Fault> {
         // Hashes what is here from before, while the first bytes are under way.
         self.catch_up()?;
         let mut next_note = Instant::now() + every;

@@ -24,7 +24,7 @@ impl Ranges {
         let touched = &self.0[first..last];
         let start = touched.first().map_or(range.start, |known| known.start.min(range.start));
         let end = touched.last().map_or(range.end, |known| known.end.max(range.end));
-        self.0.splice(first..last, [start..end]);
+        self.0.splice(first..last, std::iter::once(start..end));
     }
 
     /// What of it is before `end`.
@@ -72,13 +72,14 @@ pub(super) fn plan(missing: &[Range<u64>], large: u64, piece: u64, connections: 
 }
 
 #[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "ranges of bytes, one of them")]
 mod tests {
     use super::*;
 
     #[test]
-    #[expect(clippy::single_range_in_vec_init, reason = "ranges of bytes, one of them")]
     fn adding_joins_what_touches() {
-        let cases: [(&[Range<u64>], Range<u64>, &[Range<u64>]); 8] = [
+        type Set = &'static [Range<u64>];
+        let cases: [(Set, Range<u64>, Set); 8] = [
             (&[], 3..5, &[3..5]),
             (&[3..5], 5..6, &[3..6]),
             (&[3..5], 1..3, &[1..5]),
@@ -106,8 +107,8 @@ mod tests {
         assert_eq!(expected.missing(25), [4..8, 12..20, 21..25]);
         assert_eq!(expected.missing(9), [4..8]);
         assert_eq!(expected.before(9).0, [0..4, 8..9]);
-        assert_eq!(Ranges::default().missing(2), [Range { start: 0, end: 2 }]);
-        assert_eq!(Ranges::of([Range { start: 1, end: 2 }]).beginning(), 0);
+        assert_eq!(Ranges::default().missing(2), [0..2]);
+        assert_eq!(Ranges::of([1..2]).beginning(), 0);
     }
 
     #[test]

@@ -46,7 +46,11 @@ mod tests {
     #[test]
     fn waits_longer_each_time_and_then_gives_up() {
         for (failures, expected) in [(1, Some(1)), (2, Some(2)), (3, Some(4)), (4, Some(5)), (5, None), (99, None)] {
-            assert_eq!(wait(&patience(), failures, None, 0.0), expected.map(Duration::from_secs), "{failures}");
+            assert_eq!(
+                wait(&patience(), failures, None, 0.0),
+                expected.map(Duration::from_secs),
+                "{failures}"
+            );
         }
         assert_eq!(wait(&patience(), 2, None, 1.0), Some(Duration::from_secs(1)));
     }
@@ -62,7 +66,13 @@ mod tests {
 
     #[test]
     fn reads_what_is_asked() {
-        for (header, expected) in [(Some("3"), Some(3)), (Some(" 0 "), Some(0)), (Some("-1"), None), (Some("soon"), None), (None, None)] {
+        for (header, expected) in [
+            (Some("3"), Some(3)),
+            (Some(" 0 "), Some(0)),
+            (Some("-1"), None),
+            (Some("soon"), None),
+            (None, None),
+        ] {
             assert_eq!(asked_wait(header), expected.map(Duration::from_secs), "{header:?}");
         }
     }

@@ -53,9 +53,19 @@ mod tests {
         hasher.update(b"ab");
         hasher.update(b"c");
         let sha256 = hasher.finish();
-        assert_eq!((parse_sha256(text), parse_sha256(&text.to_uppercase())), (Some(sha256), Some(sha256)));
+        assert_eq!(
+            (parse_sha256(text), parse_sha256(&text.to_uppercase())),
+            (Some(sha256), Some(sha256))
+        );
         assert_eq!(hex(&sha256), text);
-        for other in ["", &text[1..], &text[2..], &format!("{text}00"), &text.replace('b', "g"), &text.replace('b', "ü")] {
+        for other in [
+            "",
+            &text[1..],
+            &text[2..],
+            &format!("{text}00"),
+            &text.replace('b', "g"),
+            &text.replace('b', "ü"),
+        ] {
             assert_eq!(parse_sha256(other), None, "{other}");
         }
     }

@@ -63,8 +63,7 @@ impl Source {
 }
 
 /// The name of a model without what may be a secret: the user and the query of a URL.
-#[must_use]
-pub fn without_secrets(id: &str) -> String {
+pub(super) fn without_secrets(id: &str) -> String {
     let Some((scheme, rest)) = id.split_once("://") else {
         return id.to_owned();
     };

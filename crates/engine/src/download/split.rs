@@ -21,6 +21,11 @@ pub(super) fn stem(path: &str) -> &str {
     }
 }
 
+/// Whether it ends as the names of models do.
+pub(super) fn has_extension(path: &str) -> bool {
+    !extension(path).is_empty()
+}
+
 /// Whether it is a part that has others before it.
 pub(super) fn is_later_part(path: &str) -> bool {
     numbers(path).is_some_and(|(_, part, _)| part > 1)
@@ -82,7 +87,11 @@ mod tests {
 
     #[test]
     fn stems_have_no_numbers() {
-        for (name, expected, is_later) in [("a/m-Q4.gguf", "a/m-Q4", false), ("m-00001-of-00002.gguf", "m", false), ("m-00002-of-00002.gguf", "m", true)] {
+        for (name, expected, is_later) in [
+            ("a/m-Q4.gguf", "a/m-Q4", false),
+            ("m-00001-of-00002.gguf", "m", false),
+            ("m-00002-of-00002.gguf", "m", true),
+        ] {
             assert_eq!((stem(name), is_later_part(name)), (expected, is_later));
         }
     }

@@ -4,8 +4,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reqwest::Url;
 use reqwest::header::TRANSFER_ENCODING;
@@ -38,8 +37,13 @@ pub(super) struct Transfer {
 /// A transfer in pieces.
 struct Pieces {
     transfer: Transfer,
-    waiting: Mutex<VecDeque<Range<u64>>>,
-    n_workers: AtomicUsize,
+    state: Mutex<State>,
+}
+
+/// Under one lock, so that no piece is left behind when the last connection ends.
+struct State {
+    waiting: VecDeque<Range<u64>>,
+    n_workers: usize,
 }
 
 impl Transfer {
@@ -47,7 +51,7 @@ impl Transfer {
     pub(super) async fn run(self, done: &Ranges) -> Result<Outcome> {
         match self.remote.total.filter(|_| self.remote.can_resume()) {
             Some(total) => self.in_pieces(&done.missing(total)).await,
-            None => self.as_a_whole().await,
+            None => self.whole().await,
         }
     }
 
@@ -56,8 +60,7 @@ impl Transfer {
         let (waiting, n_workers) = plan(missing, patience.large, patience.piece, patience.connections);
         let pieces = Arc::new(Pieces {
             transfer: self,
-            waiting: Mutex::new(waiting),
-            n_workers: AtomicUsize::new(n_workers),
+            state: Mutex::new(State { waiting, n_workers }),
         });
         let mut workers = JoinSet::new();
         for _ in 0..n_workers {
@@ -76,7 +79,7 @@ impl Transfer {
     }
 
     /// From the first byte on, each time anew: what came before cannot be gone on with.
-    async fn as_a_whole(self) -> Result<Outcome> {
+    async fn whole(self) -> Result<Outcome> {
         let mut failures = 0;
         loop {
             self.send(Command::Restart).await?;
@@ -175,25 +178,27 @@ impl Pieces {
     async fn work(self: Arc<Self>) -> Result<Outcome> {
         while let Some(piece) = self.next() {
             match self.fetch(piece).await? {
-                Outcome::Complete => {}
-                Outcome::Changed => return Ok(Outcome::Changed),
+                Some(Outcome::Complete) => {}
+                Some(Outcome::Changed) => return Ok(Outcome::Changed),
+                None => break,
             }
         }
         Ok(Outcome::Complete)
     }
 
-    async fn fetch(&self, mut piece: Range<u64>) -> Result<Outcome> {
+    /// None when the piece was left to others, as this connection was not wanted.
+    async fn fetch(&self, mut piece: Range<u64>) -> Result<Option<Outcome>> {
         let mut failures = 0;
         loop {
             let before = piece.start;
             let (reason, asked_wait) = match self.transfer.stream(&mut piece).await {
-                Ok(outcome) => return Ok(outcome),
+                Ok(outcome) => return Ok(Some(outcome)),
                 Err(Problem::Transient { reason, asked_wait }) => (reason, asked_wait),
-                Err(problem) => return self.transfer.ended_by(problem),
+                Err(problem) => return self.transfer.ended_by(problem).map(Some),
             };
             let is_stuck = piece.start == before;
             if is_stuck && self.leave(&piece) {
-                return Ok(Outcome::Complete);
+                return Ok(None);
             }
             failures = if is_stuck { failures + 1 } else { 1 };
             let Transfer { connection, url, .. } = &self.transfer;
@@ -201,22 +206,27 @@ impl Pieces {
         }
     }
 
+    /// The next piece; when there is none, this connection is not needed any more.
     fn next(&self) -> Option<Range<u64>> {
-        self.lock().pop_front()
+        let mut state = self.lock();
+        let piece = state.waiting.pop_front();
+        state.n_workers -= usize::from(piece.is_none());
+        piece
     }
 
     /// Leaves a piece to the other connections, if there are any: a server may not want so many.
     fn leave(&self, piece: &Range<u64>) -> bool {
-        let others = |n_workers: usize| (n_workers > 1).then(|| n_workers - 1);
-        let leaves = self.n_workers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, others).is_ok();
-        if leaves {
-            self.lock().push_front(piece.clone());
+        let mut state = self.lock();
+        let has_others = state.n_workers > 1;
+        if has_others {
+            state.n_workers -= 1;
+            state.waiting.push_front(piece.clone());
         }
-        leaves
+        has_others
     }
 
-    /// OK to go on after a panic: a piece is in the queue or not.
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Range<u64>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// OK to go on after a panic: that ends the transfer.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

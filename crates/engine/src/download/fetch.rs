@@ -12,7 +12,7 @@ use super::abort::Abort;
 use super::connection::{Connection, Problem, failed};
 use super::meter::Meter;
 use super::note::Remote;
-use super::part::{Fault, Part, is_whole};
+use super::part::{Fault, Part, available, is_whole, missing};
 use super::sha256::{Sha256, hex};
 use super::source::without_secrets;
 use super::transfer::{Outcome, Transfer};
@@ -69,6 +69,25 @@ impl Fetcher {
         let (path, remote, abort) = (target.file.clone(), remote.clone(), self.abort.clone());
         let looked = blocking(move || is_whole(&path, &remote, &abort)).await?;
         looked.map_err(|fault| error_of(target, fault))
+    }
+
+    /// Whether there is room for all of these, before the first of them is fetched.
+    pub(super) async fn check_space(&self, files: &[(Target, Remote)]) -> Result<()> {
+        let wanted: Vec<_> = files.iter().map(|(target, remote)| (target.file.clone(), remote.total)).collect();
+        blocking(move || {
+            let needed = wanted.iter().map(|(file, total)| missing(file, total.unwrap_or_default())).sum();
+            let Some((first, _)) = wanted.first() else { return Ok(()) };
+            match available(first) {
+                Some(available) if available < needed => Err(Error::DownloadNoSpace {
+                    path: first.clone(),
+                    needed,
+                    available,
+                }),
+                // Where nobody knows, the disk itself will say.
+                _ => Ok(()),
+            }
+        })
+        .await?
     }
 
     /// Fetches a file, unless it is there.
@@ -187,8 +206,7 @@ fn error_of(target: &Target, fault: Fault) -> Error {
         Fault::Aborted => Error::Aborted,
         Fault::Corrupt(reason) => corrupt(target, &reason),
         Fault::Disk(error, needed) if matches!(error.kind(), StorageFull | QuotaExceeded) => {
-            let folder = path.parent().unwrap_or(&path);
-            let available = fs4::available_space(folder).unwrap_or_default();
+            let available = available(&path).unwrap_or_default();
             Error::DownloadNoSpace { path, needed, available }
         }
         Fault::Disk(source, _) => Error::DownloadWriteFailed { path, source },

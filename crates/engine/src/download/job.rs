@@ -123,6 +123,7 @@ impl Job {
             let remote = abort.or(self.probe(&source, &target)).await?;
             files.push((target, remote));
         }
+        self.fetcher.check_space(&files).await?;
         let total = files.iter().map(|(_, remote)| remote.total).sum::<Option<u64>>();
         let (first, meter) = (files[0].0.file.clone(), Arc::new(Meter::default()));
         let mut reports = Reports::new(index, total, Arc::clone(&meter), self.request.patience.progress);
@@ -254,6 +255,7 @@ struct Reports {
     total: Option<u64>,
     meter: Arc<Meter>,
     every: Duration,
+    begun: Instant,
     last: Option<(Instant, Progress)>,
 }
 
@@ -264,6 +266,7 @@ impl Reports {
             total,
             meter,
             every,
+            begun: Instant::now(),
             last: None,
         }
     }
@@ -282,13 +285,15 @@ impl Reports {
 
     /// Tells that all is here.
     async fn last(&mut self, tell: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
-        tokio::time::sleep_until(self.next()).await;
+        if self.last.is_some() {
+            tokio::time::sleep_until(self.next()).await;
+        }
         self.tell(tell, true);
         Ok(())
     }
 
     fn next(&self) -> Instant {
-        self.last.as_ref().map_or_else(Instant::now, |(last, _)| *last + self.every)
+        self.last.as_ref().map_or(self.begun, |(last, _)| *last) + self.every
     }
 
     fn tell(&mut self, tell: &mut (dyn FnMut(Event) + Send), is_last: bool) {

@@ -105,8 +105,7 @@ impl Part {
             self.forget()?;
         }
         let missing = remote.total.map_or(0, |total| total - self.done.len());
-        let available = fs4::available_space(self.path.parent().unwrap_or(&self.path))?;
-        if available < missing {
+        if available(&self.path).is_some_and(|available| available < missing) {
             return Err(Fault::Disk(ErrorKind::StorageFull.into(), missing));
         }
         self.meter.set_here(self.done.len());
@@ -259,6 +258,17 @@ impl Part {
     fn note_path(&self) -> PathBuf {
         beside(&self.target, ".part.json")
     }
+}
+
+/// How many of a file's bytes are not here, as far as lengths tell.
+pub(super) fn missing(target: &Path, total: u64) -> u64 {
+    let here = |path: &Path| fs::metadata(path).map_or(0, |file| file.len());
+    total.saturating_sub(here(target).max(here(&beside(target, ".part"))))
+}
+
+/// How many bytes the disk of a file has left. The folder need not be there yet.
+pub(super) fn available(target: &Path) -> Option<u64> {
+    target.ancestors().skip(1).find_map(|folder| fs4::available_space(folder).ok())
 }
 
 /// Whether the file at `path` is the whole of `remote`. By its hash if there is one, which takes a while for a large file.

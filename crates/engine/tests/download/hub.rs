@@ -163,3 +163,18 @@ fn who_is_not_known_is_told_so() {
         }
     }
 }
+
+#[test]
+fn a_split_model_that_no_disk_holds_is_refused_before_its_first_part_comes() {
+    let folder = Folder::new();
+    let huge = "1500000000000000000";
+    let server = Server::start(move |seen| {
+        let mut reply = content(&seen.path).answer(seen);
+        reply.headers.retain(|(name, _)| name != "Content-Range");
+        reply.with("Content-Range", format!("bytes 0-0/{huge}"))
+    });
+    let ending = download(folder.request(&[&server.url("/m-00001-of-00002.gguf")]));
+    assert_eq!(code(&ending), "DOWNLOAD_NO_SPACE", "{ending:?}");
+    assert!(ending.unwrap_err().to_string().contains("3000000000000000000"));
+    assert!(server.fetches().is_empty() && folder.names().is_empty());
+}

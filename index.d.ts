@@ -257,7 +257,7 @@ export interface DownloadOptions extends DownloadSource {
 export interface DownloadProgress {
   /** As it was given to {@link LlamaWorker.downloadModel}. */
   modelId: string;
-  /** Absolute path that the file will have; of a split model, that of its first part. */
+  /** Absolute path that the file will have; of a split model, that of the part under way. */
   file: string;
   /** Bytes of the whole model on disk, those of an earlier try included. */
   downloadedBytes: number;
@@ -1050,10 +1050,10 @@ export class LlamaWorker {
    * and the path is that of the first.
    *
    * There is a file at the path only when it is whole: its length and, where it is known, its SHA-256 have been checked. A whole file that is
-   * there already is not fetched again.
+   * there already is not fetched again; a file of that name that is something else is replaced.
    *
    * Rejects with `INVALID_MODEL_ID`, `INVALID_OPTION`, `DOWNLOAD_NOT_FOUND`, `DOWNLOAD_UNAUTHORIZED`, `DOWNLOAD_FAILED`, `DOWNLOAD_CORRUPT`,
-   * `DOWNLOAD_NO_SPACE`, `DOWNLOAD_WRITE_FAILED`, `ABORTED` (by {@link cleanup} or a message), `WORKER_STOPPED`. Of several models the first failure
+   * `DOWNLOAD_NO_SPACE`, `DOWNLOAD_WRITE_FAILED`, `ABORTED` (by {@link cleanup}, a message, or the end of the port), `WORKER_STOPPED`. Of several models the first failure
    * ends the call; what is whole by then stays.
    *
    * @example

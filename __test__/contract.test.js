@@ -2,7 +2,7 @@
  * The message contract: recordings of the worker that this package replaces, replayed over every kind of connection, and the
  * rules of order and text, one by one.
  *
- * A replay compares everything but generated words, how they are cut into chunks, counts, and fields that are new.
+ * The recordings of downloads are none: they were written from the contract. A replay compares everything but generated words, how they are cut into chunks, counts, and fields that are new.
  */
 
 "use strict";
@@ -15,6 +15,7 @@ const os = require("node:os");
 const path = require("node:path");
 const { setTimeout: delay } = require("node:timers/promises");
 const { builtInModelPath } = require("../js/index");
+const { BYTES, finished, hubAndFolder } = require("./download-support");
 const { block } = require("./fixtures/busy");
 const { CONNECTIONS, overFork } = require("./fixtures/connections");
 const {
@@ -40,20 +41,24 @@ const TRACES = path.join(__dirname, "traces");
 
 /** Fields whose values a recording cannot foretell. */
 const GENERATED = new Set(["chunk", "fullText", "stats"]);
+/** Those that only have to be there. */
+const ANY_TEXT = "…";
 /** What the built-in model's tensors take: each recording names it, and a new model has another. */
 const TENSOR_BYTES = 2_585_600;
 
 /**
  * @param {string} name
+ * @param {Record<string, string>} places what stands for a place of this machine
  * @returns {{ dir: "in" | "out", message: any }[]}
  */
-function readTrace(name) {
-  const text = fs
+function readTrace(name, places = {}) {
+  let text = fs
     .readFileSync(path.join(TRACES, name), "utf8")
     .replaceAll("node-llama-cpp", "llama.cpp")
     .replaceAll("<model>", builtInModelPath)
     // The bytes of the tensors of the model that was recorded.
     .replaceAll('"size":2095872', `"size":${TENSOR_BYTES}`);
+  for (const [place, value] of Object.entries(places)) text = text.replaceAll(place, value);
   return text
     .trim()
     .split("\n")
@@ -63,14 +68,19 @@ function readTrace(name) {
 /** Several chunks, or several steps of progress, stand where one was recorded. */
 function repeats(message, previous) {
   if (message.type === "completion_chunk") return previous?.type === "completion_chunk";
+  if (message.type === "download_progress") return previous?.type === "download_progress";
   return message.type === "progress" && message.progress < 1;
 }
+
+/** How far a download is when it is told is a matter of time. */
+const isGenerated = (type, field) => GENERATED.has(field) || (type === "download_progress" && field === "progress");
 
 function assertLikeRecorded(actual, recorded) {
   if (typeof recorded !== "object") return assert.equal(actual, recorded);
   for (const [field, value] of Object.entries(recorded)) {
     if (field === "modelInfo") assertLikeRecorded(actual.modelInfo, value);
-    else if (GENERATED.has(field)) assert.equal(typeof actual[field], typeof value, field);
+    else if (value === ANY_TEXT || isGenerated(recorded.type, field))
+      assert.equal(typeof actual[field], typeof value, field);
     else assert.equal(actual[field], value);
   }
   if (actual.type === "completion_done") assertCounts(actual.stats);
@@ -83,9 +93,9 @@ function assertCounts({ promptTokens, completionTokens, totalTokens }) {
 }
 
 /** Sends what was sent and expects what was answered, in step. */
-async function replay(connection, name) {
+async function replay(connection, name, places) {
   let recordedBefore;
-  for (const { dir, message } of readTrace(name)) {
+  for (const { dir, message } of readTrace(name, places)) {
     if (dir === "in") {
       connection.send(message);
       continue;
@@ -116,6 +126,23 @@ async function replayAbort(connection) {
   if (failure) throw failure;
 }
 
+/**
+ * Downloads from a hub of this machine; the last one never ends by itself.
+ *
+ * @param {import("node:test").TestContext} context
+ */
+async function replayDownloads(context, connection) {
+  const { hub, dir } = await hubAndFolder(context);
+  hub.put("llama-worker/tiny-chat", "model.gguf", BYTES);
+  hub.put("llama-worker/held", "held.gguf", BYTES);
+  const places = { "<dir>": dir, "<endpoint>": hub.endpoint };
+  await replay(connection, "06-download.jsonl", places);
+  await replay(connection, "07-download-fails.jsonl", places);
+  hub.script("content", { holdAfter: BYTES.length / 2 });
+  await replay(connection, "08-download-abort.jsonl", places);
+  assert.deepEqual(finished(dir), ["model.gguf"]);
+}
+
 for (const [name, connect] of Object.entries(CONNECTIONS)) {
   test(`the recordings, replayed over ${name}`, async (context) => {
     const connection = connect();
@@ -125,6 +152,7 @@ for (const [name, connect] of Object.entries(CONNECTIONS)) {
     await replay(connection, "03-chat-history-items.jsonl");
     await replayAbort(connection);
     await replay(connection, "05-unknown-type.jsonl");
+    await replayDownloads(context, connection);
     await nothingMore(connection);
   });
 }
@@ -136,6 +164,9 @@ test("every recording is replayed", () => {
     "03-chat-history-items.jsonl",
     "04-abort.jsonl",
     "05-unknown-type.jsonl",
+    "06-download.jsonl",
+    "07-download-fails.jsonl",
+    "08-download-abort.jsonl",
   ]);
 });
 

@@ -15,6 +15,8 @@ const path = require("node:path");
 const { after, before, describe, test } = require("node:test");
 const { promisify } = require("node:util");
 const { LlamaWorker, builtInModelPath } = require("../js/index.js");
+require("./download-support");
+const { Hub } = require("./fixtures/hub");
 
 const ROOT = path.join(__dirname, "..");
 const PAGES = ["README.md", ...fs.readdirSync(path.join(ROOT, "docs")).map((name) => path.join("docs", name))].filter(
@@ -24,15 +26,24 @@ const FENCED = /^```js\n([\s\S]*?)^```$/gm;
 const LONGEST_RUN_MS = 120_000;
 
 const run = promisify(execFile);
+/** What the examples download: the built-in model, under names of a hub. */
+const hub = new Hub();
+const HUB_MODELS = [["Qwen/Qwen3-0.6B-GGUF", "Qwen3-0.6B-Q8_0.gguf"]];
+
 /** @type {string} where `require("llama-worker")` finds this checkout */
 let project;
 
-before(() => {
+before(async () => {
+  await hub.start();
+  for (const [repository, file] of HUB_MODELS) hub.put(repository, file, fs.readFileSync(builtInModelPath));
   project = fs.mkdtempSync(path.join(os.tmpdir(), "llama-worker-docs-"));
   fs.mkdirSync(path.join(project, "node_modules"));
   fs.symlinkSync(ROOT, path.join(project, "node_modules", "llama-worker"), "junction");
 });
-after(() => fs.rmSync(project, { recursive: true, force: true }));
+after(() => {
+  hub.stop();
+  fs.rmSync(project, { recursive: true, force: true });
+});
 
 /** @param {string} page */
 function examples(page) {
@@ -72,7 +83,11 @@ for (const page of PAGES) {
         const isModule = /^import /m.test(code);
         const file = path.join(project, `${path.basename(page)}-${line}.${isModule ? "mjs" : "cjs"}`);
         fs.writeFileSync(file, program(code));
-        await run(process.execPath, ["--unhandled-rejections=strict", file], { cwd: project, timeout: LONGEST_RUN_MS });
+        await run(process.execPath, ["--unhandled-rejections=strict", file], {
+          cwd: project,
+          env: { ...process.env, HF_ENDPOINT: hub.endpoint },
+          timeout: LONGEST_RUN_MS,
+        });
       });
     }
   });

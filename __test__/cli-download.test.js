@@ -164,22 +164,23 @@ function written({ isTerminal = false, columns, name = "m", total }, steps) {
 }
 
 const displays = {
-  "speed and time, from what came since the start": [
+  "speed and time, from what has come since the first report": [
     { total: 10e6 },
     [
-      [0, 0],
-      [1000, 2e6],
+      [100, 1e6],
+      [1100, 3e6],
     ],
     [
-      "llama-worker: downloading m: 0 %, 0.0 of 10.0 MB\n",
-      "llama-worker: downloading m: 20 %, 2.0 of 10.0 MB, 2.0 MB/s, 0:04 left\n",
+      "llama-worker: downloading m: 10 %, 1.0 of 10.0 MB\n",
+      "llama-worker: downloading m: 30 %, 3.0 of 10.0 MB, 2.0 MB/s, 0:04 left\n",
     ],
   ],
   "what an earlier try has left is no speed": [
     { total: 10e6 },
     [
-      [0, 5e6],
-      [1000, 6e6],
+      [0, 0],
+      [100, 5e6],
+      [1100, 6e6],
     ],
     [
       "llama-worker: downloading m: 50 %, 5.0 of 10.0 MB\n",
@@ -189,41 +190,39 @@ const displays = {
   "the speed is that of the last seconds": [
     { total: 100e6 },
     [
-      [0, 0],
-      [1000, 50e6],
-      [6000, 51e6],
-      [11_000, 60e6],
+      [0, 1e6],
+      [1000, 51e6],
+      [6000, 52e6],
+      [11_000, 61e6],
     ],
     [
-      "llama-worker: downloading m: 0 %, 0.0 of 100.0 MB\n",
-      "llama-worker: downloading m: 50 %, 50.0 of 100.0 MB, 50.0 MB/s, 0:01 left\n",
-      "llama-worker: downloading m: 60 %, 60.0 of 100.0 MB, 1.8 MB/s, 0:23 left\n",
+      "llama-worker: downloading m: 1 %, 1.0 of 100.0 MB\n",
+      "llama-worker: downloading m: 51 %, 51.0 of 100.0 MB, 50.0 MB/s, 0:01 left\n",
+      "llama-worker: downloading m: 61 %, 61.0 of 100.0 MB, 1.8 MB/s, 0:22 left\n",
     ],
   ],
   "a line every ten percent": [
     { total: 100e6 },
     [
-      [0, 0],
       [1000, 1e6],
       [2000, 9e6],
       [3000, 19e6],
       [4000, 20e6],
     ],
     [
-      "llama-worker: downloading m: 0 %, 0.0 of 100.0 MB\n",
-      "llama-worker: downloading m: 19 %, 19.0 of 100.0 MB, 6.3 MB/s, 0:13 left\n",
-      "llama-worker: downloading m: 20 %, 20.0 of 100.0 MB, 5.0 MB/s, 0:16 left\n",
+      "llama-worker: downloading m: 1 %, 1.0 of 100.0 MB\n",
+      "llama-worker: downloading m: 19 %, 19.0 of 100.0 MB, 9.0 MB/s, 0:09 left\n",
+      "llama-worker: downloading m: 20 %, 20.0 of 100.0 MB, 6.3 MB/s, 0:13 left\n",
     ],
   ],
-  "gigabytes and hours": [
+  gigabytes: [
     { total: 40e9 },
     [
-      [0, 0],
-      [1000, 4e6],
+      [1000, 4e9],
       [2000, 8e9],
     ],
     [
-      "llama-worker: downloading m: 0 %, 0.0 of 40.0 GB\n",
+      "llama-worker: downloading m: 10 %, 4.0 of 40.0 GB\n",
       "llama-worker: downloading m: 20 %, 8.0 of 40.0 GB, 4000.0 MB/s, 0:08 left\n",
     ],
   ],
@@ -232,49 +231,65 @@ const displays = {
     [
       [0, 0],
       [1000, 2e6],
+      [2000, 3e6],
     ],
-    ["llama-worker: downloading m: 0 %, 0.0 MB\n"],
+    ["llama-worker: downloading m: 2.0 MB\n"],
   ],
-  "nothing to fetch, nothing to say": [{ total: 10e6 }, [[0, 10e6]], []],
+  "a total that nobody knows, in a terminal": [
+    { isTerminal: true },
+    [
+      [1000, 2e6],
+      [2000, 3e6],
+    ],
+    ["\r\x1b[K2.0 MB  m", "\r\x1b[K3.0 MB  1.0 MB/s  m", "\r\x1b[K"],
+  ],
+  "a file that was there, nothing to say": [
+    { total: 10e6 },
+    [
+      [0, 0],
+      [100, 10e6],
+    ],
+    [],
+  ],
   "a bar": [
     { total: 10e6, isTerminal: true },
     [
       [0, 0],
-      [1000, 5e6],
+      [1000, 1e6],
+      [2000, 5e6],
     ],
     [
-      "\r\x1b[K[................] 0 %  0.0 of 10.0 MB  m",
-      "\r\x1b[K[########........] 50 %  5.0 of 10.0 MB  5.0 MB/s  0:01 left  m",
+      "\r\x1b[K[#...............] 10 %  1.0 of 10.0 MB  m",
+      "\r\x1b[K[########........] 50 %  5.0 of 10.0 MB  4.0 MB/s  0:02 left  m",
+      "\r\x1b[K",
+    ],
+  ],
+  hours: [
+    { total: 100e9, isTerminal: true },
+    [
+      [0, 1e6],
+      [1000, 11e6],
+    ],
+    [
+      "\r\x1b[K[................] 0 %  0.0 of 100.0 GB  m",
+      "\r\x1b[K[................] 0 %  0.0 of 100.0 GB  10.0 MB/s  2:46:39 left  m",
       "\r\x1b[K",
     ],
   ],
   "a name that is too long is cut": [
     { total: 10e6, isTerminal: true, name: "m".repeat(100) },
-    [[0, 0]],
-    [`\r\x1b[K[................] 0 %  0.0 of 10.0 MB  ${"m".repeat(39)}`, "\r\x1b[K"],
+    [[0, 5e5]],
+    [`\r\x1b[K[................] 5 %  0.5 of 10.0 MB  ${"m".repeat(39)}`, "\r\x1b[K"],
   ],
   "no room for a bar": [
     { total: 10e6, isTerminal: true, columns: 26 },
-    [[0, 0]],
-    ["\r\x1b[K0 %  0.0 of 10.0 MB", "\r\x1b[K"],
+    [[0, 5e5]],
+    ["\r\x1b[K5 %  0.5 of 10.0 MB", "\r\x1b[K"],
   ],
-  "next to no room": [{ total: 10e6, isTerminal: true, columns: 5 }, [[0, 0]], ["\r\x1b[K0 % ", "\r\x1b[K"]],
+  "next to no room": [{ total: 10e6, isTerminal: true, columns: 5 }, [[0, 5e5]], ["\r\x1b[K5 % ", "\r\x1b[K"]],
 };
 for (const [what, [place, steps, expected]] of Object.entries(displays)) {
   test(`the display: ${what}`, () => {
     assert.deepEqual(written(/** @type {any} */ (place), /** @type {any} */ (steps)), expected);
   });
 }
-
-test("the display: hours", () => {
-  const [, line] = written({ total: 40e9 }, [
-    [0, 0],
-    [1000, 4e9],
-  ]);
-  assert.match(line, /4000\.0 MB\/s, 0:09 left/);
-  const slow = written({ total: 100e9, isTerminal: true }, [
-    [0, 0],
-    [1000, 10e6],
-  ]);
-  assert.match(slow[1], /10\.0 MB\/s {2}2:46:39 left {2}m$/);
-});

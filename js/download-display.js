@@ -63,14 +63,14 @@ class DownloadDisplay {
 
   /** @param {Pick<import("../index").DownloadProgress, "downloadedBytes" | "totalBytes" | "progress">} progress */
   show({ downloadedBytes, totalBytes, progress }) {
-    // What is whole at its first report was there before.
-    this.#isUnderWay ||= progress < 1;
+    // Before the first bytes it is not known yet whether there is anything to fetch, nor how much is there from an earlier try.
+    this.#isUnderWay ||= downloadedBytes > 0 && progress < 1;
     if (!this.#isUnderWay) return;
     this.#speed.add(this.#screen.now(), downloadedBytes);
-    const percent = Math.floor(progress * 100);
-    const figures = figuresOf({ downloadedBytes, totalBytes, speed: this.#speed.value });
+    const percent = totalBytes === undefined ? undefined : Math.floor(progress * 100);
+    const figures = figuresOf({ percent, downloadedBytes, totalBytes, speed: this.#speed.value });
     if (this.#screen.isTerminal) this.#draw(percent, figures);
-    else if (percent >= this.#nextPercent) this.#writeLine(percent, figures);
+    else if ((percent ?? 0) >= this.#nextPercent) this.#writeLine(percent ?? 0, figures);
   }
 
   /** The place of the line is free again. */
@@ -80,14 +80,14 @@ class DownloadDisplay {
   }
 
   /**
-   * @param {number} percent
+   * @param {number | undefined} percent
    * @param {string[]} figures
    */
   #draw(percent, figures) {
     // In the last column many terminals begin a new line, which could not be drawn over.
     const room = (this.#screen.columns ?? 80) - 1;
-    const text = `${percent} %  ${figures.join("  ")}`;
-    const withBar = `${bar(percent)} ${text}`;
+    const text = figures.join("  ");
+    const withBar = percent === undefined ? text : `${bar(percent)} ${text}`;
     const line = withBar.length <= room ? `${withBar}  ${this.#name}` : text;
     this.#screen.write(`\r\x1b[K${line.slice(0, room)}`);
     this.#isDrawn = true;
@@ -99,7 +99,7 @@ class DownloadDisplay {
    */
   #writeLine(percent, figures) {
     this.#nextPercent = percent - (percent % LINE_EVERY_PERCENT) + LINE_EVERY_PERCENT;
-    this.#screen.write(`llama-worker: downloading ${this.#name}: ${[`${percent} %`, ...figures].join(", ")}\n`);
+    this.#screen.write(`llama-worker: downloading ${this.#name}: ${figures.join(", ")}\n`);
   }
 }
 
@@ -110,11 +110,12 @@ function bar(percent) {
 }
 
 /**
- * @param {{ downloadedBytes: number, totalBytes?: number, speed?: number }} state
+ * @param {{ percent?: number, downloadedBytes: number, totalBytes?: number, speed?: number }} state
  * @returns {string[]} how much, how fast, how long still; as far as it is known
  */
-function figuresOf({ downloadedBytes, totalBytes, speed }) {
-  const figures = [sizes(downloadedBytes, totalBytes)];
+function figuresOf({ percent, downloadedBytes, totalBytes, speed }) {
+  const figures = percent === undefined ? [] : [`${percent} %`];
+  figures.push(sizes(downloadedBytes, totalBytes));
   if (speed === undefined) return figures;
   figures.push(`${(speed / MEGABYTE).toFixed(1)} MB/s`);
   if (totalBytes !== undefined) figures.push(`${duration((totalBytes - downloadedBytes) / speed)} left`);

@@ -11,6 +11,7 @@ const { once } = require("node:events");
 const fs = require("node:fs");
 const http = require("node:http");
 const path = require("node:path");
+const { Worker } = require("node:worker_threads");
 const { LlamaError, LlamaWorker, builtInModelPath } = require("../js/index");
 const {
   BYTES,
@@ -158,6 +159,34 @@ for (const [what, name] of Object.entries(missing)) {
   });
 }
 
+test("the hub's 401 for what it does not know: DOWNLOAD_NOT_FOUND", async (context) => {
+  const { hub, options } = await hubAndFolder(context);
+  const unknown = { status: 401, headers: { "X-Error-Code": "RepoNotFound" } };
+  hub.script("resolve", unknown);
+  hub.script("listing", unknown);
+  await assert.rejects(downloadModel("hf://o/secret/model.gguf", options), {
+    code: "DOWNLOAD_NOT_FOUND",
+    message: /o\/secret.*token/,
+  });
+});
+
+test("names: the address of a file's page at the hub is its file", async (context) => {
+  const { hub, options } = await hubAndFolder(context);
+  const file = await downloadModel(`${hub.endpoint}/${REPOSITORY}/blob/main/${FILE}`, options);
+  assert.deepEqual(contentOf(file), BYTES);
+});
+
+test("names: two models of one call that would take each other's place", async (context) => {
+  const { hub, dir, options } = await hubAndFolder(context);
+  for (const [repository, seed] of Object.entries({ "o/a": 1, "o/b": 2 }))
+    hub.put(repository, "model.gguf", ggufBytes(4096, seed));
+  await assert.rejects(downloadModel(["hf://o/a", "hf://o/b"], options), {
+    code: "INVALID_MODEL_ID",
+    message: /model\.gguf.*`dir`/,
+  });
+  assert.deepEqual(contentOf(path.join(dir, "model.gguf")), ggufBytes(4096, 1));
+});
+
 const malformed = [
   "",
   " ",
@@ -281,6 +310,31 @@ test("what: SHA-256 of the option, not agreeing: nothing is left", async (contex
   assert.deepEqual([finished(dir), keptBytes(dir)], [[], 0]);
 });
 
+test("what: SHA-256 of the option, not what the hub states: nothing is fetched", async (context) => {
+  const { hub, options } = await hubAndFolder(context);
+  await assert.rejects(downloadModel(MODEL, { ...options, sha256: "0".repeat(64) }), {
+    code: "DOWNLOAD_CORRUPT",
+    message: RegExp(sha256(BYTES)),
+  });
+  assert.equal(hub.fetches, 0);
+});
+
+test("what: SHA-256 of an address whose file is there needs no server", async (context) => {
+  const { hub, options } = await hubAndFolder(context);
+  const address = hub.put("o/r", "plain.gguf", BYTES);
+  const known = { ...options, sha256: sha256(BYTES) };
+  const file = await downloadModel(address, known);
+  hub.stop();
+  assert.equal(await downloadModel(address, known), file);
+});
+
+test("what: one SHA-256 is not that of all parts", async (context) => {
+  const { hub, options } = await hubAndFolder(context);
+  for (const part of [1, 2]) hub.put("o/r", `m-0000${part}-of-00002.gguf`, BYTES);
+  const sha = { ...options, sha256: sha256(BYTES) };
+  await assert.rejects(downloadModel("hf://o/r", sha), { code: "INVALID_OPTION", message: /sha256.*2 files/ });
+});
+
 const noModels = {
   "a page": Buffer.from(`<!DOCTYPE html><html>${"Not what you want. ".repeat(100)}</html>`),
   "an empty file": Buffer.alloc(0),
@@ -384,6 +438,15 @@ test("token: not for an address, also when it is given", async (context) => {
   await downloadModel(other.put("o/r", "plain.gguf", BYTES), { ...options, token: SECRET });
   assert.ok(other.requests.length > 0);
   for (const { headers } of [...hub.requests, ...other.requests]) assert.equal(headers.authorization, undefined);
+});
+
+test("token: kept where the hub redirects to itself, as for repositories that have moved", async (context) => {
+  const { hub, options } = await hubAndFolder(context);
+  hub.token = SECRET;
+  const moved = { status: 307, redirect: `/${REPOSITORY}/resolve/main/${FILE}` };
+  hub.script("resolve", moved, {}, moved);
+  const file = await downloadModel(`hf://old/name/${FILE}`, { ...options, token: SECRET });
+  assert.deepEqual(contentOf(file), BYTES);
 });
 
 test("token: a hub that redirects to another host keeps it to itself", async (context) => {
@@ -545,6 +608,22 @@ test("process.exit() in the middle of a download ends the process", async (conte
   hub.script("content", { holdAfter: SIZE / 2 });
   const { code, signal } = await runExit(options);
   assert.deepEqual({ code, signal }, { code: 7, signal: null });
+});
+
+test("threads terminated while they download", async (context) => {
+  const { hub, dir, options } = await hubAndFolder(context);
+  hub.script("content", { holdAfter: SIZE / 2 }, { holdAfter: SIZE / 2 });
+  const source = `
+    const { LlamaWorker } = require(${JSON.stringify(require.resolve("../js/index"))});
+    LlamaWorker.downloadModel(${JSON.stringify(MODEL)}, ${JSON.stringify(options)});
+  `;
+  for (let round = 1; round <= 2; round += 1) {
+    const thread = new Worker(source, { eval: true });
+    await hub.held();
+    await thread.terminate();
+    assert.deepEqual(finished(dir), []);
+  }
+  assert.deepEqual(contentOf(await downloadModel(MODEL, options)), BYTES);
 });
 
 /** @param {object} options */

@@ -1067,10 +1067,15 @@ export class LlamaWorker {
   downloadModel(modelId: string, options?: DownloadOptions | null): Promise<string>;
   /** Several, each with its path, in order. */
   downloadModel(modelIds: readonly string[], options?: DownloadOptions | null): Promise<string[]>;
+  downloadModel(models: string | readonly string[], options?: DownloadOptions | null): Promise<string | string[]>;
 
   /** As the method, without a worker. */
   static downloadModel(modelId: string, options?: DownloadOptions | null): Promise<string>;
   static downloadModel(modelIds: readonly string[], options?: DownloadOptions | null): Promise<string[]>;
+  static downloadModel(
+    models: string | readonly string[],
+    options?: DownloadOptions | null,
+  ): Promise<string | string[]>;
 
   /**
    * Creates the context, in place of the one before it; the default session starts over, and all others end.

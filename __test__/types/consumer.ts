@@ -128,6 +128,8 @@ export async function downloads(worker: LlamaWorker, signal: AbortSignal | undef
   });
   const names: readonly string[] = ["hf:organization/repository:Q4_K_M", "https://example.com/model.gguf"];
   const several: string[] = await LlamaWorker.downloadModel(names, options);
+  const either: string | string[] = await worker.downloadModel(seen.length > 0 ? names : "hf://a/b", options);
+  console.log(either);
   const bytes: (number | undefined)[] = seen.map(({ downloadedBytes, totalBytes }) => totalBytes ?? downloadedBytes);
   console.log(bytes);
   return [one, ...several];

@@ -127,7 +127,9 @@ impl Downloads {
         };
         drop(state);
         self.ended.notify_all();
-        waiting.into_iter().for_each(|then| then());
+        for then in waiting {
+            then();
+        }
     }
 
     /// OK to go on after a panic: the state is changed by single assignments.

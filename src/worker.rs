@@ -268,7 +268,7 @@ impl LlamaWorker {
                 let message = released.take().map(|message| Outgoing::Message { message });
                 let outbox = Arc::clone(&outbox);
                 downloads.when_none(Box::new(move || {
-                    outbox.end(id, |_| [message, Some(Outgoing::Done { id, value: None })])
+                    outbox.end(id, |_| [message, Some(Outgoing::Done { id, value: None })]);
                 }));
             }
         }));

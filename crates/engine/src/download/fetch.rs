@@ -169,12 +169,12 @@ impl Fetcher {
     }
 }
 
-/// What is not usable is not kept; anything else is, to go on with.
+/// What is kept is kept to go on with: not what is wrong, and not where there is no going on.
 async fn without_waste(target: &Target, part: Part, error: Error) -> Error {
-    match error {
-        Error::DownloadCorrupt { .. } => discard(target, part).await.err().unwrap_or(error),
-        error => error,
+    if part.can_resume() && !matches!(error, Error::DownloadCorrupt { .. }) {
+        return error;
     }
+    discard(target, part).await.err().unwrap_or(error)
 }
 
 async fn finish(target: &Target, mut part: Part) -> Result<()> {
@@ -223,5 +223,32 @@ fn corrupt(target: &Target, reason: &str) -> Error {
 fn defect(error: &dyn std::error::Error) -> Error {
     Error::Internal {
         reason: format!("a step of a download ended: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn what_the_disk_says_is_told_apart() {
+        let target = Target {
+            url: Url::parse("https://me:s3cret@example.com/m.gguf?s3cret").unwrap(),
+            file: std::env::temp_dir().join("m.gguf"),
+            sha256: None,
+        };
+        for (fault, expected) in [
+            (Fault::Disk(ErrorKind::StorageFull.into(), 5), "DOWNLOAD_NO_SPACE"),
+            (Fault::Disk(ErrorKind::QuotaExceeded.into(), 5), "DOWNLOAD_NO_SPACE"),
+            (Fault::Disk(ErrorKind::PermissionDenied.into(), 5), "DOWNLOAD_WRITE_FAILED"),
+            (Fault::Corrupt("it is no GGUF file".into()), "DOWNLOAD_CORRUPT"),
+            (Fault::Aborted, "ABORTED"),
+        ] {
+            let error = error_of(&target, fault);
+            assert_eq!(error.code(), expected);
+            assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+        }
     }
 }

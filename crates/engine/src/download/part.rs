@@ -117,6 +117,11 @@ impl Part {
         &self.done
     }
 
+    /// Whether another download can go on with what is here.
+    pub(super) fn can_resume(&self) -> bool {
+        self.remote.can_resume()
+    }
+
     /// Writes what comes until nothing comes any more. What is here is noted now and then, so that little is lost with the process.
     pub(super) fn write_all(
         mut self,

@@ -286,6 +286,11 @@ const displays = {
     [[0, 5e5]],
     ["\r\x1b[K5 %  0.5 of 10.0 MB", "\r\x1b[K"],
   ],
+  "a terminal that says it has no columns at all": [
+    { total: 10e6, isTerminal: true, columns: 0 },
+    [[0, 5e5]],
+    ["\r\x1b[K[................] 5 %  0.5 of 10.0 MB  m", "\r\x1b[K"],
+  ],
   "next to no room": [{ total: 10e6, isTerminal: true, columns: 5 }, [[0, 5e5]], ["\r\x1b[K5 % ", "\r\x1b[K"]],
 };
 for (const [what, [place, steps, expected]] of Object.entries(displays)) {

@@ -9,6 +9,8 @@
 /** Long enough for a steady figure, short enough to notice a slow stretch. */
 const SPEED_WINDOW_MS = 5000;
 const BAR_WIDTH = 16;
+/** Some terminals do not say how wide they are, others say 0. */
+const USUAL_COLUMNS = 80;
 /** Of lines that stay, nobody wants a hundred. */
 const LINE_EVERY_PERCENT = 10;
 const [MEGABYTE, GIGABYTE] = [1e6, 1e9];
@@ -85,7 +87,7 @@ class DownloadDisplay {
    */
   #draw(percent, figures) {
     // In the last column many terminals begin a new line, which could not be drawn over.
-    const room = (this.#screen.columns ?? 80) - 1;
+    const room = (this.#screen.columns || USUAL_COLUMNS) - 1;
     const text = figures.join("  ");
     const withBar = percent === undefined ? text : `${bar(percent)} ${text}`;
     const line = withBar.length <= room ? `${withBar}  ${this.#name}` : text;

@@ -27,6 +27,7 @@ pub(crate) fn download(name: &str, ids: &Any<'_>, fields: &Fields<'_>) -> Result
         sha256,
         hub: hub(fields)?,
         proxies: proxies(),
+        certificates: variable("NODE_EXTRA_CA_CERTS").map(PathBuf::from),
         patience: Patience::default(),
     })
 }

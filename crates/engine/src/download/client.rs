@@ -2,15 +2,18 @@
 //!
 //! Follows no redirect and reads no environment variables by itself.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, NoProxy, Proxy};
 use rustls::ClientConfig;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls_platform_verifier::Verifier;
 
-use super::patience::Patience;
+use super::job::Request;
 use super::source::without_secrets;
 use crate::error::{Error, Result};
 
@@ -35,9 +38,11 @@ impl std::fmt::Debug for Proxies {
 }
 
 /// Reads the system's certificates, which takes a moment.
-pub(super) fn client(proxies: &Proxies, patience: &Patience) -> Result<Client> {
+pub(super) fn client(request: &Request) -> Result<Client> {
+    let Request { proxies, patience, .. } = request;
+    let extra = request.certificates.as_deref().map(certificates).unwrap_or_default();
     let mut builder = Client::builder()
-        .tls_backend_preconfigured(tls()?)
+        .tls_backend_preconfigured(tls(extra)?)
         .user_agent(concat!("llama-worker/", env!("CARGO_PKG_VERSION")))
         .redirect(Policy::none())
         .no_proxy()
@@ -66,13 +71,22 @@ fn configured(proxies: &Proxies) -> Result<Vec<Proxy>> {
     http.into_iter().chain(https).map(checked).collect()
 }
 
-fn tls() -> Result<ClientConfig> {
+/// The certificates in a file. As Node.js does, none where it cannot be read: most servers need none of them, and those that do will say so.
+fn certificates(file: &Path) -> Vec<CertificateDer<'static>> {
+    let certificates = CertificateDer::pem_file_iter(file).into_iter().flatten();
+    certificates.filter_map(std::result::Result::ok).collect()
+}
+
+/// Trusts whom the system trusts, and who is named by `extra`.
+fn tls(extra: Vec<CertificateDer<'static>>) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
-    let versions = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
-    match versions.and_then(BuilderVerifierExt::with_platform_verifier) {
-        Ok(config) => Ok(config.with_no_client_auth()),
-        Err(error) => without_system(provider).ok_or_else(|| defect(&error)),
-    }
+    let verifier = match Verifier::new_with_extra_roots(extra, Arc::clone(&provider)) {
+        Ok(verifier) => verifier,
+        Err(error) => return without_system(provider).ok_or_else(|| defect(&error)),
+    };
+    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = versions.map_err(|error| defect(&error))?.dangerous();
+    Ok(builder.with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
 }
 
 /// Where the system has no certificates at all, those that browsers trust.
@@ -143,8 +157,15 @@ mod tests {
     }
 
     #[test]
+    fn a_file_without_certificates_has_none() {
+        for file in ["Cargo.toml", "missing.pem", "src"] {
+            assert!(certificates(Path::new(file)).is_empty(), "{file}");
+        }
+    }
+
+    #[test]
     fn there_is_always_somebody_to_trust() {
-        assert!(tls().is_ok());
+        assert!(tls(Vec::new()).is_ok());
         #[cfg(target_os = "linux")]
         assert!(without_system(Arc::new(ring::default_provider())).is_some());
     }

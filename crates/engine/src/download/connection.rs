@@ -66,7 +66,7 @@ impl Connection {
     /// Reads the system's certificates, which takes a moment.
     pub(super) fn open(request: &Request) -> Result<Self> {
         Ok(Self {
-            client: client(&request.proxies, &request.patience)?,
+            client: client(request)?,
             hub: request.hub.clone(),
             patience: request.patience.clone(),
         })

@@ -34,6 +34,8 @@ pub struct Request {
     pub hub: Hub,
     /// How the network is reached.
     pub proxies: Proxies,
+    /// A PEM file with certificates of servers or companies that the system does not know.
+    pub certificates: Option<PathBuf>,
     /// How long to wait for it.
     pub patience: Patience,
 }

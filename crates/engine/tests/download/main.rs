@@ -7,3 +7,4 @@ mod safety;
 mod server;
 mod support;
 mod together;
+mod trust;

@@ -42,6 +42,7 @@ impl Folder {
             sha256: None,
             hub: Hub::new(Hub::DEFAULT_ENDPOINT, None).unwrap(),
             proxies: Proxies::default(),
+            certificates: None,
             patience: patience(),
         }
     }

@@ -1,96 +1,126 @@
+/**
+ * `npm run bench`: measures this addon against a raw llama.cpp loop and against its peers, and writes `RESULTS.md` and `results.svg`.
+ *
+ * Sets up what it needs; asserts no time. What was measured with this build is kept: a run that was stopped goes on where it was.
+ */
+
 "use strict";
-// Measures how the addon treats the application: how long it keeps the event loop from turning, and how soon an abort ends a long prompt.
-// Prints figures and asserts nothing: a time that fails on a busy machine says nothing about the code.
-//
-//   node bench/run.js [--model path.gguf] [--rounds 50]
 
-const { monitorEventLoopDelay, performance } = require("node:perf_hooks");
-const { parseArgs } = require("node:util");
-const { setTimeout: sleep } = require("node:timers/promises");
-const { LlamaWorker, builtInModelPath } = require("../js/index.js");
+require("../scripts/setup/node-version").requireNode();
 
-const SENTENCE = "The quick brown fox jumps over the lazy dog. ";
-const LONG_PROMPT_TOKENS = 1500;
-const DEFAULT_ROUNDS = 50;
+const fs = require("node:fs");
+const path = require("node:path");
+const { setUp } = require("../scripts/setup");
+const { runScript } = require("../scripts/setup/step-failed");
+const { Bench } = require("./bench");
+const { ROOT, cacheFolder, made, nativeFolder } = require("./folders");
+const { busyShare, describeMachine, physicalCores } = require("./machine");
+const { USAGE, chosen, parseOptions } = require("./options");
+const { ensurePeers, peerVersions } = require("./peers");
+const { buildPrograms, exampleProgram } = require("./programs");
+const { summary, writeReport } = require("./report");
+const { ROWS } = require("./rows");
+const { Store, fingerprintOf } = require("./store");
+const { markdownTable } = require("./table");
 
-/** Runs `work` and returns the longest time, in milliseconds, in which the event loop did not turn. */
-async function longestStall(work) {
-  const delays = monitorEventLoopDelay({ resolution: 1 });
-  // The first sample counts from `enable`; without a turn in between it would show this function's own start.
-  delays.enable();
-  await sleep(20);
-  delays.reset();
-  await work();
-  await sleep(5);
-  delays.disable();
-  return delays.max / 1e6;
-}
+/** Above this the machine does something else, and absolute figures mean little. */
+const QUIET_SHARE = 0.15;
 
-/** A prompt of at least `LONG_PROMPT_TOKENS`, whatever the vocabulary. */
-async function longPrompt(worker) {
-  const count = async (sentences) => {
-    const messages = [{ role: "user", content: SENTENCE.repeat(sentences) }];
-    return (await worker.generate(messages, { maxTokens: 1 })).usage.promptTokens;
-  };
-  const perSentence = ((await count(11)) - (await count(1))) / 10;
-  return SENTENCE.repeat(Math.ceil(LONG_PROMPT_TOKENS / perSentence));
-}
-
-/** Aborts long prompts at random moments of their evaluation; returns the milliseconds from each abort to the settled promise. */
-async function abortLatencies(worker, { rounds, prompt, promptMs }) {
-  const latencies = [];
-  for (let round = 0; round < rounds; round++) {
-    const generation = worker.generate([{ role: "user", content: `${round} ${prompt}` }], { maxTokens: 1 });
-    await sleep(Math.random() * promptMs * 0.9);
-    const start = performance.now();
-    if (!worker.abort()) continue;
-    await generation;
-    latencies.push(performance.now() - start);
-  }
-  return latencies.sort((a, b) => a - b);
-}
-
-const at = (sorted, share) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
-const row = (name, value) => console.log(`${name.padEnd(52)}${value}`);
-const ms = (value) => `${value.toFixed(1)} ms`;
-
-function parseOptions() {
-  const { values } = parseArgs({ options: { model: { type: "string" }, rounds: { type: "string" } } });
-  const rounds = Number(values.rounds ?? DEFAULT_ROUNDS);
-  if (!Number.isInteger(rounds) || rounds < 1)
-    throw new Error(`option \`--rounds\` is \`${values.rounds}\`, expected a whole number from 1`);
-  return { modelPath: values.model ?? builtInModelPath, rounds };
-}
+const say = (text) => console.error(`bench: ${text}`);
 
 async function main() {
-  const { modelPath, rounds } = parseOptions();
-  const worker = new LlamaWorker();
-
-  row("longest event-loop stall: idle (the timer's own)", ms(await longestStall(() => sleep(200))));
-  row("longest event-loop stall: init", ms(await longestStall(() => worker.init({ gpu: false }))));
-  row("longest event-loop stall: load", ms(await longestStall(() => worker.loadModel(modelPath))));
-  row("longest event-loop stall: context", ms(await longestStall(() => worker.createContext())));
-  let answer;
-  const generate = async () => {
-    answer = await worker.generate("Tell me a long story.", { maxTokens: 400 }, () => {});
-  };
-  row("longest event-loop stall: generation, streaming", ms(await longestStall(generate)));
-  row("decode speed", `${answer.timings.tokensPerSecond.toFixed(0)} tokens/s`);
-
-  const prompt = await longPrompt(worker);
-  await worker.createContext();
-  const { usage, timings } = await worker.generate([{ role: "user", content: prompt }], { maxTokens: 1 });
-  row(`prompt of ${usage.promptTokens} tokens, not aborted`, ms(timings.promptMs));
-  const latencies = await abortLatencies(worker, { rounds, prompt, promptMs: timings.promptMs });
-  const figures =
-    latencies.length === 0
-      ? "the prompt was always faster"
-      : `median ${ms(at(latencies, 0.5))}, 99th percentile ${ms(at(latencies, 0.99))}, longest ${ms(latencies.at(-1))}`;
-  row(`abort during that prompt, ${latencies.length} times`, figures);
-  await worker.cleanup();
+  const options = parseOptions(process.argv.slice(2));
+  if (options.help) return console.log(USAGE);
+  const rows = chosenRows(options.rows);
+  if (process.env.LLAMA_WORKER_NATIVE_DIR === undefined) await setUp();
+  await buildPrograms();
+  const cache = cacheFolder();
+  const peersFolder = options.withPeers ? await ensurePeers(cache, say) : undefined;
+  const store = new Store(made(cache, "results"), fingerprint(options.profile, peersFolder));
+  const bench = new Bench({ cache, peersFolder, sizes: options.sizes, threads: physicalCores(), say });
+  try {
+    for (const { row, modelName } of measurements(rows, options.sizes.models))
+      if (options.isFresh || !store.has(row.name, modelName)) await measure(bench, store, row, modelName);
+  } finally {
+    await bench.closeAll();
+  }
+  report(store, options, rows);
 }
 
-main().catch((error) => {
-  console.error(error.message);
-  process.exitCode = 1;
-});
+function chosenRows(list) {
+  const names = ROWS.map(({ name }) => name);
+  return list === undefined ? ROWS : ROWS.filter(({ name }) => chosen("--rows", list, names).includes(name));
+}
+
+function measurements(rows, models) {
+  return rows.flatMap((row) => {
+    const names = row.models.filter((name) => models.includes(name));
+    return names.map((modelName) => ({ row, modelName }));
+  });
+}
+
+async function measure(bench, store, row, modelName) {
+  const model = bench.model(modelName);
+  const share = await busyShare();
+  say(
+    `${row.name}, ${model.title}${share > QUIET_SHARE ? ` (${Math.round(share * 100)} % of the machine are busy already)` : ""}`,
+  );
+  const start = Date.now();
+  bench.failures.clear();
+  const measured = await row.run(bench, model);
+  await bench.closeAll();
+  const failures = [...bench.failures].map(([side, reason]) => `${side} failed (${reason})`);
+  const entries = measured.map((entry) => ({
+    ...entry,
+    model: model.title,
+    note: [entry.note, ...failures].filter(Boolean).join("; "),
+  }));
+  store.set(row.name, modelName, { at: new Date().toISOString(), busyShare: share, entries });
+  for (const line of markdownTable(entries).slice(2)) console.log(line);
+  say(`took ${((Date.now() - start) / 1000).toFixed(0)} s`);
+}
+
+/** The bench's own programs count too: another raw loop is another limit, and another way to measure gives other figures. */
+function fingerprint(profile, peersFolder) {
+  const addon = fs
+    .readdirSync(nativeFolder())
+    .sort()
+    .map((name) => path.join(nativeFolder(), name));
+  const scripts = ["rows", "sides"].flatMap((folder) => {
+    const names = fs.readdirSync(path.join(__dirname, folder)).sort();
+    return names.map((name) => path.join(__dirname, folder, name));
+  });
+  const files = [...addon, exampleProgram("raw"), path.join(__dirname, "bench.js"), ...scripts];
+  return fingerprintOf(files, profile, describeMachine(), peersFolder === undefined ? {} : peerVersions());
+}
+
+function report(store, { profile, results, sizes }, rows) {
+  // Of a part of the rows the report is still about all that were measured.
+  const all = profile === "full" && results === undefined ? ROWS : rows;
+  const found = measurements(all, sizes.models).map(({ row, modelName }) => store.get(row.name, modelName));
+  const measured = found.filter((one) => one !== undefined);
+  const entries = measured.flatMap((one) => one.entries);
+  console.log(["", ...markdownTable(entries), "", summary(entries)].join("\n"));
+  if (profile !== "full" && results === undefined) return;
+  const folder = results === undefined ? __dirname : path.resolve(results);
+  writeReport({ entries, facts: factsAbout(measured), folder });
+  say(`wrote ${path.relative(process.cwd(), path.join(folder, "RESULTS.md"))} and results.svg`);
+}
+
+function factsAbout(measured) {
+  const { version } = require(path.join(ROOT, "package.json"));
+  const busiest = Math.max(0, ...measured.map(({ busyShare: share }) => share));
+  const peers = Object.entries(peerVersions()).map(([name, of]) => `${name} ${of}`);
+  return {
+    machine: describeMachine(),
+    "busy before a row began": `${Math.round(busiest * 100)} % at most`,
+    versions: [`llama-worker ${version}`, ...peers, `Node.js ${process.versions.node}`].join(", "),
+    measured:
+      measured
+        .map(({ at }) => at.slice(0, 10))
+        .sort()
+        .at(-1) ?? "",
+  };
+}
+
+runScript(main);

@@ -1,0 +1,225 @@
+/**
+ * The bench: its arithmetic, its table and its chart, and that its rows run. No figure that is measured here means anything.
+ *
+ * Without the peers, which a test must not install.
+ */
+
+"use strict";
+
+const assert = require("node:assert/strict");
+const { execFile } = require("node:child_process");
+const fs = require("node:fs");
+const os = require("node:os");
+const path = require("node:path");
+const { test } = require("node:test");
+const { promisify } = require("node:util");
+const { chart } = require("../bench/chart");
+const { cacheFolder } = require("../bench/folders");
+const { residentIn } = require("../bench/machine");
+const { kvBytes, MODELS } = require("../bench/models");
+const { parseOptions } = require("../bench/options");
+const { words } = require("../bench/prompts");
+const { resultsPage } = require("../bench/report");
+const { threadNumbers } = require("../bench/rows/threads");
+const { figuresOf } = require("../bench/sides/marks");
+const { median, pairedRatios, percentile, quantile, spread } = require("../bench/statistics");
+const { Store } = require("../bench/store");
+const { markdownTable } = require("../bench/table");
+const { judge } = require("../bench/verdicts");
+
+const ROOT = path.join(__dirname, "..");
+
+/** @param {import("node:test").TestContext} context */
+function temporaryFolder(context) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "llama-worker-bench-"));
+  context.after(() => fs.rmSync(folder, { recursive: true }));
+  return folder;
+}
+
+const DECODE = {
+  title: "decode",
+  model: "135M",
+  unit: "tokens/s",
+  better: /** @type {const} */ ("more"),
+  subject: "addon",
+  samples: { addon: [98, 80, 99], raw: [100, 100, 100], slow: [50, 50, 50], fast: [70, 80, 75], absent: [] },
+  targets: [
+    { text: "≥ 0.97 × raw", over: ["raw"], atLeast: 0.97 },
+    { text: "≥ 1.25 × the best peer", over: ["slow", "fast", "absent"], atLeast: 1.25 },
+    { text: "≥ 2 × nobody", over: ["absent"], atLeast: 2 },
+  ],
+};
+
+test("quantiles lie between the values, percentiles are values", () => {
+  assert.equal(median([3, 1, 2]), 2);
+  assert.equal(median([4, 1, 2, 3]), 2.5);
+  assert.equal(quantile([10, 20], 0.25), 12.5);
+  assert.ok(Number.isNaN(median([])));
+  const hundred = Array.from({ length: 100 }, (_, index) => index + 1);
+  assert.equal(percentile(hundred, 0.99), 99);
+  assert.equal(percentile([5], 0.99), 5);
+  assert.deepEqual(spread([2, 9, 4]), { median: 4, least: 2, most: 9 });
+  assert.deepEqual(pairedRatios([2, 9, 7], [1, 3]), [2, 3]);
+});
+
+test("a target is held against the median of the rounds, and against the best of several others", () => {
+  const [raw, peer, nobody] = judge(DECODE);
+  assert.deepEqual([raw.isMet, raw.median, raw.least, raw.most], [true, 0.98, 0.8, 0.99]);
+  assert.deepEqual([peer.isMet, peer.median], [true, 1.32]);
+  assert.equal(nobody.isMet, undefined);
+});
+
+test("less is better for times: differences, percentiles and plain bounds", () => {
+  const entry = {
+    ...DECODE,
+    better: /** @type {const} */ ("less"),
+    samples: { addon: [10, 20, 90], raw: [5, 5, 5], late: [100, 100, 100] },
+    targets: [
+      { text: "", over: ["raw", "late"], difference: true, atMost: 15 },
+      { text: "", over: ["late"], atMost: 0.1 },
+      { text: "", atMost: 20 },
+      { text: "", percentile: 0.99, atMost: 50 },
+    ],
+  };
+  assert.deepEqual(
+    judge(entry).map(({ isMet, median: value }) => [isMet, value]),
+    [
+      [true, 15],
+      [false, 0.2],
+      [true, 20],
+      [false, 90],
+    ],
+  );
+});
+
+test("the table has a line for each target, and says what was not offered", () => {
+  const missing = { ...DECODE, title: "lookup", samples: {}, targets: [DECODE.targets[0]], missing: "not offered" };
+  const late = { ...DECODE, title: "late", targets: [{ text: "≥ 2 × raw", over: ["raw"], atLeast: 2 }] };
+  assert.deepEqual(markdownTable([DECODE, missing, late]).slice(2), [
+    "| decode | 135M | addon 98.0, raw 100, slow 50.0, fast 75.0 tokens/s | ≥ 0.97 × raw | 0.98 (0.80–0.99) | met |",
+    "|  |  |  | ≥ 1.25 × the best peer | 1.32 (1.00–1.40) | met |",
+    "|  |  |  | ≥ 2 × nobody |  | – |",
+    "| lookup | 135M | not offered | ≥ 0.97 × raw |  | – |",
+    "| late | 135M | addon 98.0, raw 100, slow 50.0, fast 75.0 tokens/s | ≥ 2 × raw | 0.98 (0.80–0.99) | **missed** |",
+  ]);
+});
+
+test("the page counts what is met and tells the facts", () => {
+  const page = resultsPage([DECODE], { machine: "two cores" });
+  assert.match(page, /2 of 2 targets met/);
+  assert.match(page, /\| machine \| two cores \|/);
+});
+
+test("the chart's longest bar fills its width, and texts are escaped", () => {
+  const svg = chart([{ ...DECODE, model: "a < b & c", samples: { addon: [50], raw: [100] } }], "How fast");
+  assert.match(svg, /a &lt; b &amp; c/);
+  const widths = [...svg.matchAll(/<rect [^>]*width="([\d.]+)"/g)].map(([, width]) => Number(width));
+  assert.deepEqual(widths, [175, 350]);
+  assert.match(svg, /0\.50 × raw/);
+  assert.match(svg, /prefers-color-scheme: dark/);
+});
+
+test("the chart leaves out what is not next to a raw loop", () => {
+  const slower = { ...DECODE, title: "a time", better: /** @type {const} */ ("less") };
+  const lonely = { ...DECODE, title: "alone", samples: { addon: [1] } };
+  const absent = { ...DECODE, title: "absent", samples: {}, missing: "not offered" };
+  assert.doesNotMatch(chart([slower, lonely, absent], "x"), /<rect/);
+});
+
+test("an answer's figures come from when its tokens arrived", () => {
+  const marks = [
+    { at: 110, tokens: 1 },
+    { at: 120, tokens: 1 },
+    { at: 150, tokens: 2 },
+  ];
+  assert.deepEqual(figuresOf(100, marks, 4), {
+    count: 4,
+    firstTokenMs: 10,
+    tokensPerSecond: 75,
+    usualGapMs: 20,
+    longestGapMs: 30,
+  });
+  assert.equal(figuresOf(100, [{ at: 110, tokens: 5 }], 5).tokensPerSecond, 500);
+  assert.throws(() => figuresOf(100, [], 0), /no token came/);
+});
+
+test("words are as many as asked for, the same for the same seed, and made of the letters", () => {
+  const { description } = MODELS["135m"];
+  const text = words(description, 500, 7);
+  assert.match(text, /^([bcdfghjklmnprstvwxyz][aeiou]){2}( ([bcdfghjklmnprstvwxyz][aeiou]){2}){499}$/);
+  assert.equal(words(description, 500, 7), text);
+  assert.notEqual(words(description, 500, 8), text);
+});
+
+test("keys and values are counted as llama.cpp stores them", () => {
+  // 30 layers, keys and values, 3 heads of 64 numbers, two bytes each.
+  assert.equal(kvBytes(MODELS["135m"], 1000), 1000 * 30 * 2 * 3 * 64 * 2);
+});
+
+test("memory is summed over the mappings, those of the model's file left out", () => {
+  const smaps = [
+    "7f00-7f10 r--p 00000000 00:00 1 /models/a model.gguf",
+    "Rss:                 500 kB",
+    "7f20-7f30 rw-p 00000000 00:00 0 ",
+    "Size:                900 kB",
+    "Rss:                  40 kB",
+    "7f40-7f50 rw-p 00000000 00:00 0 [heap]",
+    "Rss:                   2 kB",
+  ].join("\n");
+  assert.equal(residentIn(smaps, "/models/a model.gguf"), 42 * 1024);
+  assert.equal(residentIn(smaps, undefined), 542 * 1024);
+});
+
+test("the cache is where the platform keeps such things, or where one says", () => {
+  const cases = [
+    [{}, "linux", "/home/a/.cache/llama-worker-bench"],
+    [{ XDG_CACHE_HOME: "/cache" }, "linux", "/cache/llama-worker-bench"],
+    [{ XDG_CACHE_HOME: "relative" }, "linux", "/home/a/.cache/llama-worker-bench"],
+    [{}, "darwin", "/home/a/Library/Caches/llama-worker-bench"],
+    [{ XDG_CACHE_HOME: "/cache", LLAMA_WORKER_BENCH_CACHE: "/mine" }, "linux", "/mine"],
+  ];
+  for (const [environment, platform, expected] of cases)
+    assert.equal(cacheFolder(environment, platform, "/home/a").replaceAll("\\", "/"), expected);
+});
+
+test("thread numbers double, and end with all cores", () => {
+  assert.deepEqual([1, 2, 3, 4, 12].map(threadNumbers), [[1], [1, 2], [1, 2, 3], [1, 2, 4], [1, 2, 4, 8, 12]]);
+});
+
+test("options are checked by name and value", () => {
+  assert.equal(parseOptions([]).profile, "full");
+  assert.equal(parseOptions(["--quick", "--rounds", "7"]).sizes.rounds, 7);
+  assert.deepEqual(parseOptions(["--models", "135m"]).sizes.models, ["135m"]);
+  assert.throws(() => parseOptions(["--rounds", "0"]), /`--rounds` is `0`, expected a whole number from 1/);
+  assert.throws(() => parseOptions(["--models", "7b"]), /`--models` names `7b`, expected some of builtin, 135m/);
+});
+
+test("results of a run that was stopped are there for the next one, and only for the same build", (context) => {
+  const folder = temporaryFolder(context);
+  const measured = { at: "2030-01-01", busyShare: 0, entries: [DECODE] };
+  new Store(folder, "one build").set("decode", "135m", measured);
+  assert.deepEqual(new Store(folder, "one build").get("decode", "135m"), measured);
+  assert.equal(new Store(folder, "one build").has("decode", "1.1b"), false);
+  assert.equal(new Store(folder, "another").has("decode", "135m"), false);
+});
+
+test("every row runs, on a model of its own making", async (context) => {
+  const folder = temporaryFolder(context);
+  const environment = { ...process.env, LLAMA_WORKER_BENCH_CACHE: path.join(folder, "cache") };
+  const results = path.join(folder, "results");
+  const args = [path.join(ROOT, "bench", "run.js"), "--smoke", "--no-peers", "--rounds", "1", "--results", results];
+  await promisify(execFile)(process.execPath, args, { env: environment, cwd: folder });
+  const page = fs.readFileSync(path.join(results, "RESULTS.md"), "utf8");
+  const rows = ["decode", "prompt of", "cold start", "second turn", "2 sessions", "longest gap", "JavaScript is busy"];
+  rows.push(
+    "quiet machine",
+    "busy process",
+    "abort during",
+    "event-loop stall",
+    "CPU of",
+    "memory above",
+    "prompt lookup",
+  );
+  for (const row of rows) assert.ok(page.includes(row), row);
+  assert.match(fs.readFileSync(path.join(results, "results.svg"), "utf8"), /<rect class="addon"/);
+});

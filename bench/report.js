@@ -1,0 +1,47 @@
+/** Writes `RESULTS.md` and `results.svg`. Says of the machine only what kind it is. */
+
+"use strict";
+
+const fs = require("node:fs");
+const path = require("node:path");
+const { chart } = require("./chart");
+const { markdownTable } = require("./table");
+const { judge } = require("./verdicts");
+
+const METHOD = [
+  "Written by `npm run bench`. Each side is a program of its own with the same model file, the same number of threads unless the row says",
+  "otherwise, the same prompts and the same number of tokens, greedily. They take turns, each round beginning with another one; a first round is not",
+  "counted. A ratio is taken round by round, of two measurements a moment apart: the table shows the median and, in brackets, the least and the",
+  "most. A target is met when the median meets it. Times are taken in the application, when a token reaches it.",
+  "",
+  "*addon* is this package through its public interface, streaming into a callback. *raw* is a loop in Rust over the same llama.cpp libraries and",
+  "backends that only calls `llama_decode` and takes the likeliest token: the limit. The peers are used as their documentation shows. The models have",
+  "random weights at real shapes, because speed does not depend on what the weights say.",
+];
+
+/** @param {{ entries: import("./verdicts").Entry[], facts: Record<string, string>, folder: string }} results */
+function writeReport({ entries, facts, folder }) {
+  fs.mkdirSync(folder, { recursive: true });
+  fs.writeFileSync(path.join(folder, "RESULTS.md"), resultsPage(entries, facts));
+  fs.writeFileSync(path.join(folder, "results.svg"), chart(entries.filter(isInChart), "How fast words come"));
+}
+
+function resultsPage(entries, facts) {
+  const lines = ["# Measured", "", ...METHOD, "", "| | |", "| --- | --- |"];
+  for (const [name, value] of Object.entries(facts)) lines.push(`| ${name} | ${value} |`);
+  lines.push("", summary(entries), "", ...markdownTable(entries), "");
+  return lines.join("\n");
+}
+
+/** How many targets are met. */
+function summary(entries) {
+  const verdicts = entries.flatMap(judge).filter(({ isMet }) => isMet !== undefined);
+  return `${verdicts.filter(({ isMet }) => isMet).length} of ${verdicts.length} targets met.`;
+}
+
+/** A chart of everything would show nothing. */
+function isInChart({ title }) {
+  return title === "decode" || title.startsWith("prompt of 1500") || title.startsWith("4 sessions");
+}
+
+module.exports = { resultsPage, summary, writeReport };

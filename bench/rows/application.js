@@ -1,0 +1,144 @@
+/** What the application around it notices: JavaScript that is busy, one that is kept waiting, and one that wants to stop. */
+
+"use strict";
+
+const { mainThreadTime } = require("../machine");
+
+const PROMPT_TOKENS = 32;
+const SLICE_MS = 16;
+/** The addon keeps what was evaluated before an abort, so a hundred short waits lead through the whole prompt. */
+const LONGEST_DELAY_MS = 400;
+const PEER_DELAY_MS = 1000;
+
+const busy = {
+  name: "busy",
+  models: ["135m", "tiny"],
+  async run(bench, model) {
+    const withoutCore = Math.max(1, bench.threads - 1);
+    return [
+      {
+        ...(await busyEntry(bench, model, withoutCore)),
+        title: `decode while JavaScript is busy in ${SLICE_MS} ms slices, one core left to it`,
+        targets: [{ text: "≥ 0.95 × its own quiet speed", atLeast: 0.95 }],
+      },
+      {
+        ...(await busyEntry(bench, model, null)),
+        title: `decode while JavaScript is busy in ${SLICE_MS} ms slices, default threads`,
+        targets: [],
+      },
+    ];
+  },
+};
+
+/** Busy over quiet, a moment apart. */
+async function busyEntry(bench, model, threads) {
+  const kinds = ["addon", ...bench.peers];
+  const sides = await bench.loadedSides(kinds, model, () => ({ threads }));
+  const request = { prompt: bench.prompt(model, PROMPT_TOKENS, 5), count: bench.count(model) };
+  const measures = {};
+  for (const kind of kinds) {
+    measures[kind] = async () => {
+      const quiet = await sides[kind].ask("generate", request);
+      const kept = await sides[kind].ask("generate", { ...request, busyMs: SLICE_MS });
+      return kept.tokensPerSecond / quiet.tokensPerSecond;
+    };
+  }
+  const samples = await bench.rounds(measures);
+  for (const side of Object.values(sides)) await bench.close(side);
+  return { unit: "× quiet", better: "more", subject: "addon", samples };
+}
+
+const abort = {
+  name: "abort",
+  models: ["135m", "tiny"],
+  async run(bench, model) {
+    const { abortPrompt, aborts, peerAborts } = bench.sizes;
+    const request = { prompt: bench.prompt(model, abortPrompt, 6), seed: 0.3 };
+    const options = { contextSize: abortPrompt + 512 };
+    const addon = await bench.side("addon", model, options);
+    const longestDelayMs = model.name === "tiny" ? 2 : LONGEST_DELAY_MS;
+    const samples = {
+      addon: (await addon.ask("abort", { ...request, rounds: aborts, longestDelayMs })).latencies,
+    };
+    await bench.close(addon);
+    for (const kind of bench.peers.filter((name) => name === "node-llama-cpp" && peerAborts > 0)) {
+      await bench.spared(kind, async () => {
+        const side = await bench.side(kind, model, options);
+        const answer = await side.ask("abort", { ...request, rounds: peerAborts, longestDelayMs: PEER_DELAY_MS });
+        samples[kind] = answer.latencies;
+      });
+    }
+    return [
+      {
+        title: `abort during a prompt of ${abortPrompt} tokens, 99th percentile`,
+        unit: "ms",
+        better: "less",
+        subject: "addon",
+        samples,
+        targets: [{ text: "≤ 50 ms", percentile: 0.99, atMost: 50 }],
+      },
+    ];
+  },
+};
+
+const stall = {
+  name: "stall",
+  models: ["135m", "tiny"],
+  async run(bench, model) {
+    const measures = {};
+    const phases = {};
+    for (const kind of ["addon", ...bench.peers]) {
+      measures[kind] = async () => {
+        const side = bench.spawn(kind);
+        const prompt = bench.prompt(model, PROMPT_TOKENS, 7);
+        const answer = await side.ask("stall", { prompt, count: bench.count(model), ...bench.settings(kind, model) });
+        await bench.close(side);
+        if (kind === "addon") Object.assign(phases, answer.phases);
+        return answer.longestMs;
+      };
+    }
+    const samples = await bench.rounds(measures);
+    const listed = Object.entries(phases).map(([phase, ms]) => `${phase} ${ms.toFixed(1)}`);
+    return [
+      {
+        title: "longest event-loop stall, import to end",
+        unit: "ms",
+        better: "less",
+        subject: "addon",
+        samples,
+        targets: [{ text: "≤ 5 ms", atMost: 5 }],
+        note: `last round: ${listed.join(", ")} ms`,
+      },
+    ];
+  },
+};
+
+const cpu = {
+  name: "cpu",
+  models: ["135m", "tiny"],
+  async run(bench, model) {
+    const entry = {
+      title: "CPU of JavaScript's thread per token",
+      unit: "µs",
+      better: "less",
+      subject: "addon",
+      samples: {},
+      targets: [{ text: "≤ 10 µs", atMost: 10 }],
+    };
+    if (mainThreadTime(process.pid) === undefined) return [{ ...entry, missing: "this system does not tell it" }];
+    const sides = await bench.loadedSides(["addon", ...bench.peers], model);
+    const measures = {};
+    for (const [kind, side] of Object.entries(sides)) measures[kind] = () => threadTimePerToken(bench, model, side);
+    return [{ ...entry, samples: await bench.rounds(measures) }];
+  },
+};
+
+/** In microseconds; the request itself is in it, spread over the tokens. */
+async function threadTimePerToken(bench, model, side) {
+  const request = { prompt: bench.prompt(model, PROMPT_TOKENS, 8), count: bench.count(model) * 2 };
+  const before = mainThreadTime(side.pid);
+  const { count } = await side.ask("generate", request);
+  return (mainThreadTime(side.pid) - before) / 1000 / count;
+}
+
+module.exports = { abort, busy, cpu, stall };

@@ -1,0 +1,96 @@
+/** Several conversations at once: what they get together, and what a long prompt of one does to the stream of another. */
+
+"use strict";
+
+const { median } = require("../statistics");
+const { PEER_NAMES, addonAnd } = require("./sides");
+
+const PROMPT_TOKENS = 16;
+const CONTEXT_SIZE = 4096;
+
+const sessions = {
+  name: "sessions",
+  models: ["135m", "tiny"],
+  async run(bench, model) {
+    const entries = [];
+    for (const width of bench.sizes.widths) entries.push(await atWidth(bench, model, width));
+    return entries;
+  },
+};
+
+async function atWidth(bench, model, width) {
+  const sides = await bench.loadedSides(addonAnd("raw", bench), model, (kind) => ({
+    contextSize: CONTEXT_SIZE,
+    // The addon stays at one setting for all widths, as an application would; the others get exactly what the width needs.
+    sequences: kind === "addon" ? Math.max(...bench.sizes.widths) : width,
+  }));
+  const prompts = Array.from({ length: width }, (_, index) => bench.prompt(model, PROMPT_TOKENS, 500 + index));
+  const count = Math.max(8, Math.round(bench.count(model) / 2));
+  const measures = {};
+  for (const kind of ["addon", ...bench.peers])
+    measures[kind] = async () => (await sides[kind].ask("together", { prompts, count })).tokensPerSecond;
+  const tokens = await Promise.all(prompts.map((prompt) => bench.tokens(model, prompt)));
+  measures.raw = async () => (await sides.raw.ask("batch", { prompts: tokens, count })).tokensPerSecond;
+  const samples = await bench.rounds(measures);
+  for (const side of Object.values(sides)) await bench.close(side);
+  return {
+    title: width === 1 ? "1 session" : `${width} sessions at once, together`,
+    unit: "tokens/s",
+    better: "more",
+    subject: "addon",
+    samples,
+    targets: [{ text: "≥ 0.95 × raw batched loop", over: ["raw"], atLeast: 0.95 }],
+  };
+}
+
+const gap = {
+  name: "gap",
+  models: ["135m", "tiny"],
+  async run(bench, model) {
+    const kinds = ["addon", "raw", ...bench.peers.filter((kind) => kind === PEER_NAMES[0])];
+    const sides = await bench.loadedSides(kinds, model, () => ({ contextSize: CONTEXT_SIZE, sequences: 2 }));
+    const measures = {};
+    const usual = [];
+    for (const kind of kinds.filter((name) => name !== "raw")) {
+      measures[kind] = async (round) => {
+        const { longestGapMs, usualGapMs } = await sides[kind].ask("interrupted", interruption(bench, model, round));
+        if (kind === "addon" && round >= 0) usual.push(usualGapMs);
+        return longestGapMs;
+      };
+    }
+    measures.raw = async (round) => longestChunk(bench, model, sides.raw, round);
+    const { raw, ...samples } = await bench.rounds(measures);
+    return [gapEntry(bench, samples, usual, raw)];
+  },
+};
+
+function gapEntry(bench, samples, usual, chunks) {
+  const allowed = usual.map((gapMs, round) => 3 * gapMs + chunks[round]);
+  const figures = `usual gap ${median(usual).toFixed(1)} ms, one prompt chunk ${median(chunks).toFixed(1)} ms`;
+  return {
+    title: `longest gap in a stream while a prompt of ${bench.sizes.interruption} tokens comes in`,
+    unit: "ms",
+    better: "less",
+    subject: "addon",
+    samples: { ...samples, allowed },
+    targets: [{ text: "≤ 3 × its usual gap + one prompt chunk", over: ["allowed"], atMost: 1 }],
+    note: figures,
+  };
+}
+
+/** The stream goes on while the other prompt is evaluated and a little longer. */
+function interruption(bench, model, round) {
+  return {
+    prompt: bench.prompt(model, PROMPT_TOKENS, 600),
+    count: bench.count(model),
+    before: 16,
+    interruption: bench.prompt(model, bench.sizes.interruption, 700 + round),
+  };
+}
+
+async function longestChunk(bench, model, side, round) {
+  const tokens = await bench.tokens(model, bench.prompt(model, bench.sizes.interruption, 700 + round));
+  return Math.max(...(await side.ask("prompt", { tokens, keep: 0 })).chunksMs);
+}
+
+module.exports = { gap, sessions };

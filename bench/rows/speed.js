@@ -1,0 +1,106 @@
+/** How fast words come: decoding, decoding behind a long context, and the prompt itself. */
+
+"use strict";
+
+const { PEER_NAMES, addonAnd } = require("./sides");
+
+const SHORT_PROMPT = 32;
+
+const decode = {
+  name: "decode",
+  models: ["135m", "1.1b", "tiny"],
+  async run(bench, model) {
+    const sides = await bench.loadedSides(addonAnd("raw", bench), model);
+    const request = { prompt: bench.prompt(model, SHORT_PROMPT, 1), count: bench.count(model) };
+    const samples = await bench.rounds(speeds(bench, model, sides, request));
+    return [
+      {
+        title: "decode",
+        unit: "tokens/s",
+        better: "more",
+        subject: "addon",
+        samples,
+        targets: [
+          { text: "≥ 0.97 × raw", over: ["raw"], atLeast: 0.97 },
+          { text: "≥ 1.25 × the best peer", over: PEER_NAMES, atLeast: 1.25 },
+        ],
+      },
+    ];
+  },
+};
+
+const depth = {
+  name: "depth",
+  models: ["135m", "1.1b", "tiny"],
+  async run(bench, model) {
+    const entries = [];
+    for (const tokens of bench.sizes.depths[model.name] ?? []) entries.push(await atDepth(bench, model, tokens));
+    return entries;
+  },
+};
+
+/** The first, uncounted turn evaluates the prompt; afterwards it is in memory. */
+async function atDepth(bench, model, tokens) {
+  const sides = await bench.loadedSides(["addon", "raw"], model, () => ({ contextSize: tokens + 512 }));
+  const request = { prompt: bench.prompt(model, tokens, 2), count: bench.count(model) };
+  const samples = await bench.rounds(speeds(bench, model, sides, request));
+  for (const side of Object.values(sides)) await bench.close(side);
+  return {
+    title: `decode with ${tokens} tokens in the context`,
+    unit: "tokens/s",
+    better: "more",
+    subject: "addon",
+    samples,
+    targets: [{ text: "≥ 0.97 × raw", over: ["raw"], atLeast: 0.97 }],
+  };
+}
+
+function speeds(bench, model, sides, request) {
+  const measures = {};
+  for (const [kind, side] of Object.entries(sides))
+    measures[kind] = async () => (await bench.generate(side, model, request)).tokensPerSecond;
+  return measures;
+}
+
+const prompt = {
+  name: "prompt",
+  models: ["135m", "1.1b", "tiny"],
+  async run(bench, model) {
+    const entries = [];
+    // A large model's prompts take long, and its target is the raw loop alone.
+    const isLarge = model.name === "1.1b";
+    const sides = await bench.loadedSides(isLarge ? ["addon", "raw"] : addonAnd("raw", bench), model);
+    for (const tokens of bench.sizes.prompts) {
+      const measures = promptMeasures(bench, model, sides, tokens);
+      const samples = await bench.rounds(measures, { rounds: isLarge ? Math.min(3, bench.sizes.rounds) : undefined });
+      entries.push({
+        title: `prompt of ${tokens} tokens`,
+        unit: "tokens/s",
+        better: "more",
+        subject: "addon",
+        samples,
+        targets: [{ text: "≥ 0.97 × raw", over: ["raw"], atLeast: 0.97 }],
+      });
+    }
+    return entries;
+  },
+};
+
+/** Another text in every round: of one that was seen before, hardly anything would be evaluated. */
+function promptMeasures(bench, model, sides, tokens) {
+  const measures = {};
+  for (const [kind, side] of Object.entries(sides)) {
+    measures[kind] = async (round) => {
+      const text = bench.prompt(model, tokens, 100 + round);
+      if (kind === "raw") {
+        const list = await bench.tokens(model, text);
+        return (list.length * 1000) / (await side.ask("prompt", { tokens: list, keep: 0 })).ms;
+      }
+      const { evaluatedTokens, firstTokenMs } = await side.ask("generate", { prompt: text, count: 1 });
+      return (evaluatedTokens * 1000) / firstTokenMs;
+    };
+  }
+  return measures;
+}
+
+module.exports = { decode, depth, prompt };

@@ -1,0 +1,136 @@
+/** This addon, used as an application uses it: the public package, one worker, options at their defaults unless a row fixes them. */
+
+"use strict";
+
+const { performance } = require("node:perf_hooks");
+const { setTimeout: sleep } = require("node:timers/promises");
+const path = require("node:path");
+const { keepBusy, longestStall } = require("./application");
+const { Marks } = require("./marks");
+const { serve } = require("./serve");
+
+/** Where the package is imported from when the first request comes: a cold start counts the import. */
+const PACKAGE = path.join(__dirname, "..", "..");
+
+/** @type {import("../../index").LlamaWorker} */
+let worker;
+let sessions = [];
+
+async function load({ model, contextSize, sequences, threads }) {
+  const { LlamaWorker } = require(PACKAGE);
+  if (worker) await worker.cleanup();
+  worker = new LlamaWorker();
+  sessions = [];
+  const { cpuFeatures, llamaCppVersion } = await worker.init({ gpu: false });
+  await worker.loadModel(model);
+  const context = await worker.createContext({ contextSize, sequences, threads });
+  return {
+    cpuFeatures,
+    llamaCppVersion,
+    version: require(`${PACKAGE}/package.json`).version,
+    threads: context.threads,
+  };
+}
+
+/** Greedy, and without an early end; `options` of a row come last. */
+function generationOptions(count, marks, options) {
+  return { maxTokens: count, ignoreEos: true, onToken: (tokens) => marks.add(tokens.length), ...options };
+}
+
+/** `continues`: the prompt is the next turn; else a conversation of its own, of which only the same beginning is in memory. */
+async function generate({ prompt, count, continues = false, busyMs = 0, options = {} }) {
+  const stop = busyMs > 0 ? keepBusy(busyMs) : () => {};
+  const marks = new Marks();
+  const input = continues ? prompt : [{ role: "user", content: prompt }];
+  const { usage } = await worker.generate(input, generationOptions(count, marks, options));
+  stop();
+  return {
+    ...marks.figures(),
+    promptTokens: usage.promptTokens,
+    evaluatedTokens: usage.promptTokens - usage.cachedTokens,
+  };
+}
+
+/** A session for each prompt, all at once. */
+async function together({ prompts, count }) {
+  while (sessions.length < prompts.length) sessions.push(await worker.createSession());
+  await Promise.all(sessions.map((session) => session.reset()));
+  const start = performance.now();
+  const marks = prompts.map(() => new Marks());
+  const answers = prompts.map((prompt, index) =>
+    sessions[index].generate(prompt, generationOptions(count, marks[index], {})),
+  );
+  await Promise.all(answers);
+  const tokens = marks.reduce((sum, { count: counted }) => sum + counted, 0);
+  return { tokensPerSecond: (tokens * 1000) / (performance.now() - start) };
+}
+
+/** A stream, and after `before` of its tokens another session's long prompt. */
+async function interrupted({ prompt, count, before, interruption }) {
+  const [streaming, other] = await Promise.all([worker.createSession(), worker.createSession()]);
+  const marks = new Marks();
+  let interrupting;
+  const onToken = (tokens) => {
+    marks.add(tokens.length);
+    if (!interrupting && marks.count >= before)
+      interrupting = other.generate(interruption, { maxTokens: 1, ignoreEos: true });
+  };
+  await streaming.generate(prompt, { maxTokens: count, ignoreEos: true, onToken });
+  const isInside = interrupting !== undefined;
+  await interrupting;
+  await Promise.all([streaming.dispose(), other.dispose()]);
+  return { ...marks.figures(), isInside };
+}
+
+/** Aborts a prompt again and again, each time further inside: what was evaluated stays in memory. Returns milliseconds to the settled promise. */
+async function abort({ prompt, rounds, longestDelayMs, seed }) {
+  const latencies = [];
+  for (let round = 0, text = 0; latencies.length < rounds; round++) {
+    const generation = worker.generate([{ role: "user", content: `${text} ${prompt}` }], { maxTokens: 1 });
+    await sleep(((round * 0.618 + seed) % 1) * longestDelayMs);
+    const start = performance.now();
+    // The prompt was done already: on to one that is not in memory.
+    if (!worker.abort()) text++;
+    const { stopReason } = await generation;
+    if (stopReason === "abort") latencies.push(performance.now() - start);
+    else text++;
+  }
+  return { latencies };
+}
+
+/** From before the import to the first token. */
+async function cold({ prompt, ...settings }) {
+  const start = performance.now();
+  await load(settings);
+  const loadedMs = performance.now() - start;
+  await generate({ prompt, count: 1 });
+  return { ms: performance.now() - start, loadedMs };
+}
+
+/** From before the import to the end, with a stream of text in between. */
+async function stall({ prompt, count, ...settings }) {
+  const phases = {};
+  phases.import = await longestStall(() => require(PACKAGE));
+  phases.load = await longestStall(() => load(settings));
+  phases.generate = await longestStall(() => worker.generate(prompt, { maxTokens: count, ignoreEos: true }, () => {}));
+  phases.cleanup = await longestStall(() => worker.cleanup());
+  worker = undefined;
+  return { phases, longestMs: Math.max(...Object.values(phases)) };
+}
+
+async function tokens({ prompt }) {
+  return (await worker.applyChatTemplate([{ role: "user", content: prompt }])).tokens;
+}
+
+/** Whether `generate` knows an option: unknown ones are ignored, known ones refuse what they do not mean. */
+async function knowsOption({ name }) {
+  try {
+    await worker.generate("", { maxTokens: 1, [name]: "no such value" });
+    return false;
+  } catch (error) {
+    if (error.code === "INVALID_OPTION") return true;
+    throw error;
+  }
+}
+
+serve({ load, generate, together, interrupted, abort, cold, stall, tokens, knowsOption });

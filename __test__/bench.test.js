@@ -11,8 +11,10 @@ const { execFile } = require("node:child_process");
 const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
+const { performance } = require("node:perf_hooks");
 const { test } = require("node:test");
 const { promisify } = require("node:util");
+const { variantFor } = require("../bench/backend");
 const { chart } = require("../bench/chart");
 const { cacheFolder } = require("../bench/folders");
 const { residentIn } = require("../bench/machine");
@@ -21,6 +23,7 @@ const { parseOptions } = require("../bench/options");
 const { words } = require("../bench/prompts");
 const { resultsPage } = require("../bench/report");
 const { threadNumbers } = require("../bench/rows/threads");
+const { longestStall } = require("../bench/sides/application");
 const { figuresOf } = require("../bench/sides/marks");
 const { median, pairedRatios, percentile, quantile, spread } = require("../bench/statistics");
 const { Store } = require("../bench/store");
@@ -143,6 +146,14 @@ test("an answer's figures come from when its tokens arrived", () => {
   assert.throws(() => figuresOf(100, [], 0), /no token came/);
 });
 
+test("a standstill is noticed even when it is the first thing that happens", async () => {
+  const standstill = () => {
+    const end = performance.now() + 50;
+    while (performance.now() < end);
+  };
+  assert.ok((await longestStall(standstill)) >= 45);
+});
+
 test("words are as many as asked for, the same for the same seed, and made of the letters", () => {
   const { description } = MODELS["135m"];
   const text = words(description, 500, 7);
@@ -182,6 +193,20 @@ test("the cache is where the platform keeps such things, or where one says", () 
     assert.equal(cacheFolder(environment, platform, "/home/a").replaceAll("\\", "/"), expected);
 });
 
+test("a processor gets the variant of the CPU backend that llama.cpp would pick", () => {
+  const avx512 = "avx512f avx512bw avx512dq avx512vl avx512cd";
+  const cases = [
+    ["avx2 fma bmi2", undefined],
+    ["avx2 avx_vnni", "alderlake"],
+    [`avx2 ${avx512}`, "skylakex"],
+    [`avx2 avx_vnni ${avx512} avx512vbmi avx512_vnni avx512_bf16`, "zen4"],
+    [`avx2 ${avx512} avx512vbmi avx512_vnni avx512_bf16 amx_int8`, "sapphirerapids"],
+  ];
+  for (const [flags, expected] of cases)
+    assert.equal(variantFor(`processor\t: 0\nflags\t\t: fpu ${flags}\nbugs\t\t: none\n`), expected, flags);
+  assert.equal(variantFor("Features : fp asimd"), undefined);
+});
+
 test("thread numbers double, and end with all cores", () => {
   assert.deepEqual([1, 2, 3, 4, 12].map(threadNumbers), [[1], [1, 2], [1, 2, 3], [1, 2, 4], [1, 2, 4, 8, 12]]);
 });
@@ -207,7 +232,16 @@ test("every row runs, on a model of its own making", async (context) => {
   const folder = temporaryFolder(context);
   const environment = { ...process.env, LLAMA_WORKER_BENCH_CACHE: path.join(folder, "cache") };
   const results = path.join(folder, "results");
-  const args = [path.join(ROOT, "bench", "run.js"), "--smoke", "--no-peers", "--rounds", "1", "--results", results];
+  const args = [
+    path.join(ROOT, "bench", "run.js"),
+    "--smoke",
+    "--no-peers",
+    "--developer-build",
+    "--rounds",
+    "1",
+    "--results",
+    results,
+  ];
   await promisify(execFile)(process.execPath, args, { env: environment, cwd: folder });
   const page = fs.readFileSync(path.join(results, "RESULTS.md"), "utf8");
   const rows = ["decode", "prompt of", "cold start", "second turn", "2 sessions", "longest gap", "JavaScript is busy"];

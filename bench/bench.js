@@ -18,6 +18,8 @@ const { SideProcess } = require("./sides/process");
 /** What all sides evaluate at once, which is the addon's default. */
 const BATCH_SIZE = 512;
 
+const LARGE_ROUNDS = 3;
+
 class Bench {
   #cache;
   #peersFolder;
@@ -50,6 +52,11 @@ class Bench {
   /** How many tokens one measurement generates. */
   count(model) {
     return Math.max(8, Math.round(model.tokens * this.sizes.share));
+  }
+
+  /** Fewer of what takes long with a large model. */
+  roundsFor(model) {
+    return model.name === "1.1b" ? Math.min(LARGE_ROUNDS, this.sizes.rounds) : this.sizes.rounds;
   }
 
   prompt(model, tokens, seed) {

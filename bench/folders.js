@@ -25,7 +25,7 @@ function userCache(environment, platform, home) {
   return path.join(home, ".cache");
 }
 
-/** The addon with its libraries and backends: what is published, and what the raw loop runs on. */
+/** The addon with its libraries and backends: what all of our programs run on. The variable is the package's own. */
 function nativeFolder() {
   if (process.env.LLAMA_WORKER_NATIVE_DIR) return path.resolve(process.env.LLAMA_WORKER_NATIVE_DIR);
   const platforms = path.join(ROOT, "npm");

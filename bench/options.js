@@ -65,6 +65,7 @@ const USAGE = `npm run bench -- [options]
   --models 135m        only these models
   --rounds 5           measurements of each side
   --no-peers           without the other packages
+  --developer-build    with the CPU backend of \`npm run build\`, which knows AVX2, instead of the one that a release has for this processor
   --fresh              also measures what is measured already
   --smoke              the smallest sizes, to see that everything runs
   --results FOLDER     where RESULTS.md and results.svg go
@@ -80,6 +81,7 @@ function parseOptions(args) {
       models: { type: "string" },
       rounds: { type: "string" },
       "no-peers": { type: "boolean" },
+      "developer-build": { type: "boolean" },
       fresh: { type: "boolean" },
       results: { type: "string" },
       help: { type: "boolean" },
@@ -94,6 +96,7 @@ function parseOptions(args) {
     sizes,
     rows: values.rows,
     withPeers: !values["no-peers"],
+    isDeveloperBuild: Boolean(values["developer-build"]),
     isFresh: Boolean(values.fresh),
     results: values.results,
     help: Boolean(values.help),

@@ -12,6 +12,7 @@ const fs = require("node:fs");
 const path = require("node:path");
 const { setUp } = require("../scripts/setup");
 const { runScript } = require("../scripts/setup/step-failed");
+const { ensureReleaseBackend } = require("./backend");
 const { Bench } = require("./bench");
 const { ROOT, cacheFolder, made, nativeFolder } = require("./folders");
 const { busyShare, describeMachine, physicalCores } = require("./machine");
@@ -35,6 +36,9 @@ async function main() {
   if (process.env.LLAMA_WORKER_NATIVE_DIR === undefined) await setUp();
   await buildPrograms();
   const cache = cacheFolder();
+  // Obeyed by everything that is started from here.
+  if (!options.isDeveloperBuild)
+    process.env.LLAMA_WORKER_NATIVE_DIR = await ensureReleaseBackend(cache, nativeFolder(), say);
   const peersFolder = options.withPeers ? await ensurePeers(cache, say) : undefined;
   const store = new Store(made(cache, "results"), fingerprint(options.profile, peersFolder));
   const bench = new Bench({ cache, peersFolder, sizes: options.sizes, threads: physicalCores(), say });
@@ -113,6 +117,7 @@ function factsAbout(measured) {
   const peers = Object.entries(peerVersions()).map(([name, of]) => `${name} ${of}`);
   return {
     machine: describeMachine(),
+    "CPU backend": cpuBackend(),
     "busy before a row began": `${Math.round(busiest * 100)} % at most`,
     versions: [`llama-worker ${version}`, ...peers, `Node.js ${process.versions.node}`].join(", "),
     measured:
@@ -121,6 +126,12 @@ function factsAbout(measured) {
         .sort()
         .at(-1) ?? "",
   };
+}
+
+/** Which of the compiled backends is there; llama.cpp picks the best of them for the processor. */
+function cpuBackend() {
+  const names = fs.readdirSync(nativeFolder()).filter((name) => name.includes("ggml-cpu"));
+  return names.length === 1 ? names[0] : "the best of the package's variants";
 }
 
 runScript(main);

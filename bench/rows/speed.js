@@ -43,7 +43,7 @@ const depth = {
 async function atDepth(bench, model, tokens) {
   const sides = await bench.loadedSides(["addon", "raw"], model, () => ({ contextSize: tokens + 512 }));
   const request = { prompt: bench.prompt(model, tokens, 2), count: bench.count(model) };
-  const samples = await bench.rounds(speeds(bench, model, sides, request));
+  const samples = await bench.rounds(speeds(bench, model, sides, request), { rounds: bench.roundsFor(model) });
   for (const side of Object.values(sides)) await bench.close(side);
   return {
     title: `decode with ${tokens} tokens in the context`,
@@ -72,7 +72,7 @@ const prompt = {
     const sides = await bench.loadedSides(isLarge ? ["addon", "raw"] : addonAnd("raw", bench), model);
     for (const tokens of bench.sizes.prompts) {
       const measures = promptMeasures(bench, model, sides, tokens);
-      const samples = await bench.rounds(measures, { rounds: isLarge ? Math.min(3, bench.sizes.rounds) : undefined });
+      const samples = await bench.rounds(measures, { rounds: bench.roundsFor(model) });
       entries.push({
         title: `prompt of ${tokens} tokens`,
         unit: "tokens/s",

@@ -69,7 +69,7 @@ const turn = {
         unit: "ms",
         better: "less",
         subject: "addon",
-        samples: await bench.rounds(measures),
+        samples: await bench.rounds(measures, { rounds: bench.roundsFor(model) }),
         targets: [{ text: "≤ 1.15 × raw prefill of the new tokens", over: ["raw"], atMost: 1.15 }],
         note: `the addon evaluated ${lengths.evaluated} tokens of ${lengths.prompt}`,
       },

@@ -5,6 +5,9 @@
 const { monitorEventLoopDelay, performance } = require("node:perf_hooks");
 const { setTimeout: sleep } = require("node:timers/promises");
 
+/** A few turns of an idle event loop. */
+const SETTLE_MS = 10;
+
 /** Keeps the event loop busy in slices, as one that draws frames does, until the function that it returns is called. */
 function keepBusy(sliceMs) {
   let isBusy = true;
@@ -23,11 +26,12 @@ function keepBusy(sliceMs) {
 async function longestStall(work) {
   const delays = monitorEventLoopDelay({ resolution: 1 });
   delays.enable();
-  // The first sample counts from `enable`; without a turn in between it would show this function's own start.
-  await sleep(20);
+  await sleep(SETTLE_MS);
   delays.reset();
+  // A reset forgets when the loop last turned: without a turn before it, a standstill at the very beginning would not be seen.
+  await sleep(SETTLE_MS);
   await work();
-  await sleep(5);
+  await sleep(SETTLE_MS);
   delays.disable();
   return delays.max / 1e6;
 }

@@ -5,7 +5,8 @@
 const { createRequire } = require("node:module");
 const path = require("node:path");
 const { performance } = require("node:perf_hooks");
-const { keepBusy, longestStall } = require("./application");
+const { keepBusy } = require("./application");
+const { coldStart, stalls } = require("./commands");
 const { Marks } = require("./marks");
 const { serve } = require("./serve");
 
@@ -35,10 +36,11 @@ async function generate({ prompt, count, continues = false, busyMs = 0 }) {
   const marks = new Marks();
   const result = await context.completion({ messages, ...options(count) }, () => marks.add());
   stop();
-  // Very short answers are told by the result alone.
-  if (marks.count === 0) marks.add(result.tokens_predicted);
+  // A single token may be told by the result alone, which then does not count it either.
+  const predicted = Math.max(1, result.tokens_predicted);
+  if (marks.count === 0) marks.add(predicted);
   messages.push({ role: "assistant", content: result.text });
-  return { ...marks.figures(result.tokens_predicted), evaluatedTokens: result.timings.prompt_n };
+  return { ...marks.figures(predicted), evaluatedTokens: result.timings.prompt_n };
 }
 
 async function together({ prompts, count }) {
@@ -55,22 +57,11 @@ async function together({ prompts, count }) {
   return { tokensPerSecond };
 }
 
-async function cold({ prompt, ...settings }) {
-  const start = performance.now();
-  await load(settings);
-  const loadedMs = performance.now() - start;
-  await generate({ prompt, count: 1 });
-  return { ms: performance.now() - start, loadedMs };
-}
-
-async function stall({ prompt, count, ...settings }) {
-  const phases = {};
-  phases.import = await longestStall(importPeer);
-  phases.load = await longestStall(() => load(settings));
-  phases.generate = await longestStall(() => generate({ prompt, count }));
-  phases.cleanup = await longestStall(() => context.release());
+async function cleanup() {
+  await context.release();
   context = undefined;
-  return { phases, longestMs: Math.max(...Object.values(phases)) };
 }
 
+const cold = coldStart(load, generate);
+const stall = stalls({ importLibrary: importPeer, load, stream: generate, cleanup });
 serve({ load, generate, together, cold, stall });

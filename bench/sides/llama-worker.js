@@ -5,7 +5,8 @@
 const { performance } = require("node:perf_hooks");
 const { setTimeout: sleep } = require("node:timers/promises");
 const path = require("node:path");
-const { keepBusy, longestStall } = require("./application");
+const { keepBusy } = require("./application");
+const { coldStart, delay, stalls } = require("./commands");
 const { Marks } = require("./marks");
 const { serve } = require("./serve");
 
@@ -87,7 +88,7 @@ async function abort({ prompt, rounds, longestDelayMs, seed }) {
   const latencies = [];
   for (let round = 0, text = 0; latencies.length < rounds; round++) {
     const generation = worker.generate([{ role: "user", content: `${text} ${prompt}` }], { maxTokens: 1 });
-    await sleep(((round * 0.618 + seed) % 1) * longestDelayMs);
+    await sleep(delay(round, seed, longestDelayMs));
     const start = performance.now();
     // The prompt was done already: on to one that is not in memory.
     if (!worker.abort()) text++;
@@ -98,24 +99,14 @@ async function abort({ prompt, rounds, longestDelayMs, seed }) {
   return { latencies };
 }
 
-/** From before the import to the first token. */
-async function cold({ prompt, ...settings }) {
-  const start = performance.now();
-  await load(settings);
-  const loadedMs = performance.now() - start;
-  await generate({ prompt, count: 1 });
-  return { ms: performance.now() - start, loadedMs };
+/** A stream of text, as an application shows it. */
+async function stream({ prompt, count }) {
+  await worker.generate(prompt, { maxTokens: count, ignoreEos: true }, () => {});
 }
 
-/** From before the import to the end, with a stream of text in between. */
-async function stall({ prompt, count, ...settings }) {
-  const phases = {};
-  phases.import = await longestStall(() => require(PACKAGE));
-  phases.load = await longestStall(() => load(settings));
-  phases.generate = await longestStall(() => worker.generate(prompt, { maxTokens: count, ignoreEos: true }, () => {}));
-  phases.cleanup = await longestStall(() => worker.cleanup());
+async function cleanup() {
+  await worker.cleanup();
   worker = undefined;
-  return { phases, longestMs: Math.max(...Object.values(phases)) };
 }
 
 async function tokens({ prompt }) {
@@ -133,4 +124,6 @@ async function knowsOption({ name }) {
   }
 }
 
+const cold = coldStart(load, generate);
+const stall = stalls({ importLibrary: () => require(PACKAGE), load, stream, cleanup });
 serve({ load, generate, together, interrupted, abort, cold, stall, tokens, knowsOption });

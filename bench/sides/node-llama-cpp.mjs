@@ -7,7 +7,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 
 const require = createRequire(import.meta.url);
-const { keepBusy, longestStall } = require("./application.js");
+const { keepBusy } = require("./application.js");
+const { coldStart, delay, stalls } = require("./commands.js");
 const { Marks } = require("./marks.js");
 const { serve } = require("./serve.js");
 
@@ -96,7 +97,7 @@ async function abort({ prompt, rounds, longestDelayMs, seed }) {
       () => {},
       () => {},
     );
-    await sleep(((round * 0.618 + seed) % 1) * longestDelayMs);
+    await sleep(delay(round, seed, longestDelayMs));
     const start = performance.now();
     controller.abort();
     await settled;
@@ -105,22 +106,10 @@ async function abort({ prompt, rounds, longestDelayMs, seed }) {
   return { latencies };
 }
 
-async function cold({ prompt, ...settings }) {
-  const start = performance.now();
-  await load(settings);
-  const loadedMs = performance.now() - start;
-  await generate({ prompt, count: 1 });
-  return { ms: performance.now() - start, loadedMs };
+async function stream({ prompt, count }) {
+  await sessions[0].prompt(prompt, { maxTokens: count, temperature: 0, onTextChunk: () => {} });
 }
 
-async function stall({ prompt, count, ...settings }) {
-  const phases = {};
-  phases.import = await longestStall(importPeer);
-  phases.load = await longestStall(() => load(settings));
-  const options = { maxTokens: count, temperature: 0, onTextChunk: () => {} };
-  phases.generate = await longestStall(() => sessions[0].prompt(prompt, options));
-  phases.cleanup = await longestStall(dispose);
-  return { phases, longestMs: Math.max(...Object.values(phases)) };
-}
-
+const cold = coldStart(load, generate);
+const stall = stalls({ importLibrary: importPeer, load, stream, cleanup: dispose });
 serve({ load, generate, together, interrupted, abort, cold, stall });

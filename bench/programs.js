@@ -9,10 +9,10 @@ const { ROOT } = require("./folders");
 
 const EXAMPLES = ["bench-model", "raw"];
 
-/** Takes a moment when nothing has changed. */
+/** As the tests build them, so that nothing is compiled twice. Takes a moment when nothing has changed. */
 async function buildPrograms() {
   const chosen = EXAMPLES.flatMap((name) => ["--example", name]);
-  await runCargo(ROOT, ["build", "--quiet", "--release", "--locked", "--package", "llama-worker-engine", ...chosen]);
+  await runCargo(ROOT, ["build", "--quiet", "--release", "--workspace", "--locked", ...chosen]);
 }
 
 function exampleProgram(name) {

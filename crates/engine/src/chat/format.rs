@@ -1,5 +1,7 @@
 //! Messages → tokens, by the model's own template, and what an answer in its format looks like.
 
+use std::cell::OnceCell;
+
 use serde_json::{Value, json};
 
 use super::fallback;
@@ -15,6 +17,8 @@ use crate::llama::{
 pub struct ChatFormat<'model> {
     model: &'model Model,
     templates: Templates<'model>,
+    /// In place of a template that knows no tools; made when it is first needed.
+    fallback: OnceCell<Templates<'static>>,
     guard: Guard,
     longest_piece: usize,
 }
@@ -91,6 +95,7 @@ impl<'model> ChatFormat<'model> {
         Ok(Self {
             model,
             templates,
+            fallback: OnceCell::new(),
             guard: Guard::new(&model.special_texts(&sources))?,
             longest_piece: model.longest_piece(),
         })
@@ -177,7 +182,6 @@ impl<'model> ChatFormat<'model> {
 
     /// What an answer with tools looks like where the template knows none.
     fn fallback_answer(&self, options: &ChatOptions, tool_choice: &'static str, opening: &str) -> Result<RenderedChat> {
-        let templates = Templates::new(self.model, Some(fallback::TEMPLATE))?;
         let question = [Message::new(Role::User, "?")];
         let options = ChatOptions {
             variables: vec![(
@@ -186,7 +190,19 @@ impl<'model> ChatFormat<'model> {
             )],
             ..options.clone()
         };
-        templates.render(&request(&question, &options, tool_choice, &|text| text.to_owned())?)
+        let request = request(&question, &options, tool_choice, &|text| text.to_owned())?;
+        if self.fallback.get().is_none() {
+            // It cannot be there already.
+            let _ = self.fallback.set(Templates::without_model(fallback::TEMPLATE)?);
+        }
+        self.fallback.get().map_or_else(
+            || {
+                Err(Error::Internal {
+                    reason: "a template that was just made is gone".into(),
+                })
+            },
+            |templates| templates.render(&request),
+        )
     }
 
     /// The prompt with marks, and all else as it is without them: grammar and parser are about what the model writes, and it writes none.
@@ -195,13 +211,19 @@ impl<'model> ChatFormat<'model> {
         let plain = request(messages, options, tool_choice, &|text| text.to_owned())?;
         let marked = request(messages, options, tool_choice, &|text| self.guard.mark(text))?;
         let rendered = self.templates.render(&marked)?;
-        if plain == marked {
+        if plain == marked || self.is_beside_the_marks(&rendered, &plain, &marked) {
             return Ok(rendered);
         }
         Ok(RenderedChat {
             prompt: rendered.prompt,
             ..self.templates.render(&plain)?
         })
+    }
+
+    /// Whether no mark has come to anything but the prompt: what a template that was tried out makes of messages is seen by its two texts.
+    fn is_beside_the_marks(&self, rendered: &RenderedChat, plain: &RenderRequest, marked: &RenderRequest) -> bool {
+        let differs_in_messages_only = plain.tools == marked.tools && plain.variables == marked.variables;
+        self.templates.is_tried_out() && differs_in_messages_only && !guard::has_mark(&rendered.generation_prompt)
     }
 
     fn answer_format(&self, rendered: RenderedChat, continued: &str) -> AnswerFormat {

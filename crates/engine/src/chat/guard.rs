@@ -67,6 +67,11 @@ pub(super) fn without_marks(prompt: &str) -> String {
     sections(prompt).collect()
 }
 
+/// Whether there is a mark in a rendered text.
+pub(super) fn has_mark(rendered: &str) -> bool {
+    sections(rendered).nth(1).is_some()
+}
+
 /// What lies between the marks.
 fn sections(prompt: &str) -> impl Iterator<Item = &str> {
     prompt.split(MARK).flat_map(|section| section.split(ESCAPED_MARK))

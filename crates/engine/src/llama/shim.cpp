@@ -4,6 +4,7 @@
 
 #include "shim.h"
 
+#include "chat-auto-parser.h"
 #include "chat.h"
 #include "jinja/caps.h"
 #include "jinja/lexer.h"
@@ -307,10 +308,32 @@ common_chat_templates_ptr watched_templates(const llama_model * model, const std
     return templates;
 }
 
+// Whether llama.cpp has code of its own for a template. It looks for words in the source first, so one that throws has been recognized.
+bool is_known_to_llama_cpp(const common_chat_template * one) {
+    if (one == nullptr) {
+        return false;
+    }
+    common_json question   = common_json::object();
+    question["role"]       = "user";
+    question["content"]    = "?";
+    autoparser::generation_params params;
+    params.messages = common_json::array();
+    params.messages.push_back(question);
+    params.add_generation_prompt = true;
+    try {
+        begin_template();
+        return common_chat_try_specialized_template(*one, one->source(), params).has_value();
+    } catch (const std::exception &) {
+        return true;
+    }
+}
+
 } // namespace
 
 struct lw_templates {
     common_chat_templates_ptr templates;
+    // llama.cpp has no code of its own for the template: it finds out what answers look like by trying the template out, again each time.
+    bool is_tried_out;
 };
 
 struct lw_parser {
@@ -408,7 +431,9 @@ int32_t lw_tokenize(
 
 lw_templates * lw_templates_new(const llama_model * model, const char * source, char ** error) {
     return guarded(error, static_cast<lw_templates *>(nullptr), [&] {
-        return new lw_templates{ watched_templates(model, source == nullptr ? "" : source) };
+        common_chat_templates_ptr templates = watched_templates(model, source == nullptr ? "" : source);
+        const bool is_known = is_known_to_llama_cpp(templates->template_default.get()) || is_known_to_llama_cpp(templates->template_tool_use.get());
+        return new lw_templates{ std::move(templates), !is_known };
     });
 }
 
@@ -418,7 +443,8 @@ void lw_templates_free(lw_templates * templates) {
 
 char * lw_templates_abilities(const lw_templates * templates, char ** error) {
     return guarded(error, static_cast<char *>(nullptr), [&] {
-        common_json answer = common_json::object();
+        common_json answer     = common_json::object();
+        answer["is_tried_out"] = templates->is_tried_out;
         for (const auto & [name, has] : common_chat_templates_get_caps(templates->templates.get())) {
             answer[name] = has;
         }
@@ -433,6 +459,21 @@ char * lw_templates_render(const lw_templates * templates, const char * request_
         const common_chat_params           params = common_chat_templates_apply(templates->templates.get(), inputs);
         end_template();
         return copy_text(rendered_chat(params, !inputs.tools.empty()).dump());
+    });
+}
+
+char * lw_templates_write(const lw_templates * templates, const char * request_text, char ** error) {
+    return guarded(error, static_cast<char *>(nullptr), [&] {
+        begin_template();
+        common_chat_templates_inputs inputs = templates_inputs(common_json::parse(request_text));
+        // Leaves out the search for what an answer looks like, and nothing else.
+        inputs.force_pure_content       = true;
+        const common_chat_params params = common_chat_templates_apply(templates->templates.get(), inputs);
+        end_template();
+        common_json answer          = common_json::object();
+        answer["prompt"]            = params.prompt;
+        answer["generation_prompt"] = params.generation_prompt;
+        return copy_text(answer.dump());
     });
 }
 

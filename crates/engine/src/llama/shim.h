@@ -40,13 +40,19 @@ int32_t lw_tokenize(
 struct lw_templates * lw_templates_new(const struct llama_model * model, const char * source, char ** error);
 void lw_templates_free(struct lw_templates * templates);
 
-// What the template can write: {"supports_tools": bool, ...} as JSON, to be released with lw_string_free.
+// What the template can write: {"supports_tools": bool, ...} as JSON, to be released with lw_string_free. With "is_tried_out": llama.cpp finds
+// out what answers look like by trying the template out, so that what lw_templates_render gives depends on the messages by "prompt" and
+// "generation_prompt" only.
 char * lw_templates_abilities(const struct lw_templates * templates, char ** error);
 
 // Renders a conversation. `request`: {"messages": [], "tools": [], "tool_choice": "", "parallel_tool_calls": bool, "enable_thinking": bool,
 // "variables": {name: JSON text}, "is_continued": bool}, messages and tools in the form of OpenAI's chat completions.
 // Returns the fields of common_chat_params as JSON (see rendered_chat), to be released with lw_string_free.
 char * lw_templates_render(const struct lw_templates * templates, const char * request, char ** error);
+
+// The "prompt" and "generation_prompt" that lw_templates_render would give, for a small part of its time. Only where "is_tried_out" is true
+// and "is_continued" false.
+char * lw_templates_write(const struct lw_templates * templates, const char * request, char ** error);
 
 // Takes apart answers in the syntax that lw_templates_render gave: {"format": int, "parser": "", "generation_prompt": ""}.
 struct lw_parser * lw_parser_new(const char * description, char ** error);

@@ -40,6 +40,7 @@ unsafe extern "C" {
     pub(super) fn lw_templates_free(templates: *mut RawTemplates);
     pub(super) fn lw_templates_abilities(templates: *const RawTemplates, error: *mut *mut c_char) -> *mut c_char;
     pub(super) fn lw_templates_render(templates: *const RawTemplates, request: *const c_char, error: *mut *mut c_char) -> *mut c_char;
+    pub(super) fn lw_templates_write(templates: *const RawTemplates, request: *const c_char, error: *mut *mut c_char) -> *mut c_char;
     pub(super) fn lw_parser_new(description: *const c_char, error: *mut *mut c_char) -> *mut RawParser;
     pub(super) fn lw_parser_free(parser: *mut RawParser);
     pub(super) fn lw_parser_parse(

@@ -1,8 +1,12 @@
 //! The chat templates of a model, rendered by llama.cpp's own Jinja engine, and its parsers of what models answer.
 //!
-//! JSON in, text out; how a text becomes tokens is the room `chat`. Invariant: every exception of the C++ code becomes an error.
+//! JSON in, text out; how a text becomes tokens is the room `chat`. For templates that it has no code of its own for, llama.cpp finds out what
+//! answers look like by rendering dozens of small conversations; what comes of that is kept. Invariant: every exception of the C++ code becomes
+//! an error.
 
-use std::ffi::CString;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::ffi::{CString, c_char};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
@@ -18,8 +22,26 @@ use crate::error::{Error, Result};
 pub struct Templates<'model> {
     raw: NonNull<shim::RawTemplates>,
     abilities: TemplateAbilities,
+    /// What llama.cpp finds out depends on the messages by the generation prompt only.
+    is_tried_out: bool,
+    /// The newest last.
+    found_out: RefCell<VecDeque<FoundOut>>,
     model: PhantomData<&'model Model>,
 }
+
+/// What llama.cpp found out by trying a template out.
+#[derive(Debug)]
+struct FoundOut {
+    /// What was asked besides the messages.
+    circumstances: String,
+    /// How the template opens the answer. The only other thing that counts.
+    opening: String,
+    /// Without the prompt, and without the text that is continued.
+    rendered: RenderedChat,
+}
+
+/// With tools one of them takes some ten kilobytes.
+const MOST_FOUND_OUT: usize = 16;
 
 /// What a template can write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +90,16 @@ pub struct RenderedChat {
     pub tool_grammar: Option<ToolGrammar>,
     /// How to take an answer apart.
     pub syntax: AnswerSyntax,
+}
+
+impl RenderedChat {
+    fn set_generation_prompt(&mut self, generation_prompt: String) {
+        if let Some(grammar) = &mut self.tool_grammar {
+            grammar.prefill.clone_from(&generation_prompt);
+        }
+        self.syntax.generation_prompt.clone_from(&generation_prompt);
+        self.generation_prompt = generation_prompt;
+    }
 }
 
 /// The texts around a thought.
@@ -123,6 +155,16 @@ pub struct AnswerParser(NonNull<shim::RawParser>);
 // SAFETY: the C++ object is plain data without references to anything outside, and is only ever used through `&self`/`drop` by one owner.
 unsafe impl Send for AnswerParser {}
 
+impl Templates<'static> {
+    /// Parses a template that writes no token of a model's.
+    ///
+    /// # Errors
+    /// [`Error::TemplateFailed`] when it is no valid Jinja.
+    pub fn without_model(source: &str) -> Result<Self> {
+        Self::parse(std::ptr::null(), Some(source))
+    }
+}
+
 impl<'model> Templates<'model> {
     /// Parses the templates of `model`, or `source` in place of them; a model without any gets the ChatML form.
     ///
@@ -130,10 +172,14 @@ impl<'model> Templates<'model> {
     /// [`Error::TemplateFailed`] when the template is no valid Jinja.
     pub fn new(model: &'model Model, source: Option<&str>) -> Result<Self> {
         check_size(model.template_source().as_deref().unwrap_or_default())?;
+        Self::parse(model.raw(), source)
+    }
+
+    fn parse(model: *const llama_cpp_sys_2::llama_model, source: Option<&str>) -> Result<Self> {
         let source = source.map(source_text).transpose()?;
         let source = source.as_ref().map_or(std::ptr::null(), |source| source.as_ptr());
-        // SAFETY: the model and the zero-terminated source live during the call; a null source means the model's own templates.
-        let raw = shim::call(|error| unsafe { shim::lw_templates_new(model.raw(), source, error) }).map_err(failed)?;
+        // SAFETY: the model, if there is one, and the zero-terminated source live during the call; a null source means the model's own templates.
+        let raw = shim::call(|error| unsafe { shim::lw_templates_new(model, source, error) }).map_err(failed)?;
         let raw = NonNull::new(raw).ok_or_else(|| failed("no template"))?;
         let mut templates = Self {
             raw,
@@ -142,9 +188,11 @@ impl<'model> Templates<'model> {
                 tool_calls: false,
                 system_role: false,
             },
+            is_tried_out: false,
+            found_out: RefCell::default(),
             model: PhantomData,
         };
-        templates.abilities = templates.read_abilities()?;
+        (templates.abilities, templates.is_tried_out) = templates.read_abilities()?;
         Ok(templates)
     }
 
@@ -167,16 +215,23 @@ impl<'model> Templates<'model> {
         self.abilities
     }
 
-    fn read_abilities(&self) -> Result<TemplateAbilities> {
+    /// Whether nothing but the prompt and the generation prompt depends on the messages.
+    #[must_use]
+    pub fn is_tried_out(&self) -> bool {
+        self.is_tried_out
+    }
+
+    fn read_abilities(&self) -> Result<(TemplateAbilities, bool)> {
         // SAFETY: the templates are live until `drop`.
         let answer = shim::call(|error| unsafe { shim::lw_templates_abilities(self.raw.as_ptr(), error) });
         let answer: Value = json_of(answer.map_err(failed)?)?;
         let has = |name: &str| answer[name].as_bool().unwrap_or(false);
-        Ok(TemplateAbilities {
+        let abilities = TemplateAbilities {
             tools: has("supports_tools"),
             tool_calls: has("supports_tool_calls"),
             system_role: has("supports_system_role"),
-        })
+        };
+        Ok((abilities, has("is_tried_out")))
     }
 
     /// Renders a conversation.
@@ -184,23 +239,97 @@ impl<'model> Templates<'model> {
     /// # Errors
     /// [`Error::TemplateFailed`] when the template refuses the messages, for instance their order.
     pub fn render(&self, request: &RenderRequest) -> Result<RenderedChat> {
-        let variables: serde_json::Map<String, Value> =
-            request.variables.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-        let request = json!({
-            "messages": request.messages,
-            "tools": request.tools,
-            "tool_choice": request.tool_choice,
-            "parallel_tool_calls": request.parallel_tool_calls,
-            "enable_thinking": request.enable_thinking,
-            "variables": variables,
-            "is_continued": request.is_continued,
-        });
-        // OK because JSON escapes zero bytes, but an error is better than a panic if it ever did not.
-        let request = CString::new(request.to_string()).map_err(failed)?;
-        // SAFETY: the templates are live until `drop`, and `request` is zero-terminated.
-        let answer = shim::call(|error| unsafe { shim::lw_templates_render(self.raw.as_ptr(), request.as_ptr(), error) });
-        rendered(&json_of(answer.map_err(failed)?)?)
+        let asked = request_json(request);
+        let continued = continued_text(request).filter(|_| self.is_tried_out);
+        let Some(continued) = continued else {
+            return rendered(&self.ask(shim::lw_templates_render, &asked)?);
+        };
+        let mut circumstances = asked.clone();
+        circumstances["messages"].take();
+        let circumstances = circumstances.to_string();
+        if let Some(rendered) = self.render_as_before(&asked, &circumstances, continued) {
+            return Ok(rendered);
+        }
+        let rendered = rendered(&self.ask(shim::lw_templates_render, &asked)?)?;
+        let opening = if request.is_continued {
+            text_of(&self.ask(shim::lw_templates_write, &asked)?["generation_prompt"])
+        } else {
+            rendered.generation_prompt.clone()
+        };
+        self.remember(circumstances, opening, &rendered, continued);
+        Ok(rendered)
     }
+
+    /// Renders where what an answer looks like has been found out before. An error is left to the long way, whose words are better.
+    fn render_as_before(&self, asked: &Value, circumstances: &str, continued: &str) -> Option<RenderedChat> {
+        let is_known = |known: &&FoundOut| known.circumstances == circumstances;
+        let found_out = self.found_out.borrow();
+        found_out.iter().find(is_known)?;
+        let written = self.ask(shim::lw_templates_write, asked).ok()?;
+        let opening = written["generation_prompt"].as_str()?;
+        let known = found_out.iter().filter(is_known).find(|known| known.opening == opening)?;
+        let mut rendered = known.rendered.clone();
+        rendered.prompt = text_of(&written["prompt"]);
+        if asked["is_continued"] == true {
+            rendered.set_generation_prompt(rendered.generation_prompt.clone() + continued);
+            rendered.prompt.push_str(&rendered.generation_prompt);
+        }
+        Some(rendered)
+    }
+
+    fn remember(&self, circumstances: String, opening: String, rendered: &RenderedChat, continued: &str) {
+        let Some(generation_prompt) = rendered.generation_prompt.strip_suffix(continued) else {
+            return;
+        };
+        let mut kept = RenderedChat {
+            prompt: String::new(),
+            ..rendered.clone()
+        };
+        kept.set_generation_prompt(generation_prompt.to_owned());
+        let mut found_out = self.found_out.borrow_mut();
+        if found_out.len() >= MOST_FOUND_OUT {
+            found_out.pop_front();
+        }
+        found_out.push_back(FoundOut {
+            circumstances,
+            opening,
+            rendered: kept,
+        });
+    }
+
+    fn ask(&self, function: AskTemplates, asked: &Value) -> Result<Value> {
+        // OK because JSON escapes zero bytes, but an error is better than a panic if it ever did not.
+        let asked = CString::new(asked.to_string()).map_err(failed)?;
+        // SAFETY: the templates are live until `drop`, and `asked` is zero-terminated.
+        let answer = shim::call(|error| unsafe { function(self.raw.as_ptr(), asked.as_ptr(), error) });
+        json_of(answer.map_err(failed)?)
+    }
+}
+
+/// A function of the shim that takes a request.
+type AskTemplates = unsafe extern "C" fn(*const shim::RawTemplates, *const c_char, *mut *mut c_char) -> *mut c_char;
+
+/// The text that is continued, empty where a message is answered. `None` where more than a text is continued.
+fn continued_text(request: &RenderRequest) -> Option<&str> {
+    if !request.is_continued {
+        return Some("");
+    }
+    let last = request.messages.last()?;
+    let is_text = last.get("reasoning_content").is_none() && last.get("tool_calls").is_none();
+    last["content"].as_str().filter(|_| is_text)
+}
+
+fn request_json(request: &RenderRequest) -> Value {
+    let variables: serde_json::Map<String, Value> = request.variables.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    json!({
+        "messages": request.messages,
+        "tools": request.tools,
+        "tool_choice": request.tool_choice,
+        "parallel_tool_calls": request.parallel_tool_calls,
+        "enable_thinking": request.enable_thinking,
+        "variables": variables,
+        "is_continued": request.is_continued,
+    })
 }
 
 impl Drop for Templates<'_> {

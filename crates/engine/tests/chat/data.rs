@@ -254,6 +254,29 @@ fn no_text_of_a_conversation_becomes_a_control_token() {
     }
 }
 
+/// What an answer looks like is found out once for each template, and kept.
+#[test]
+fn prompts_do_not_depend_on_those_before() {
+    let own = [("built-in", None)];
+    for (name, template) in FAMILIES.map(|(name, template)| (name, Some(template))).into_iter().chain(own) {
+        let fresh = || ChatFormat::new(&ALL_FAMILIES, template).unwrap();
+        let kept = fresh();
+        for seed in 0..CONVERSATIONS {
+            let writer = |seed| Writer {
+                random: Random::new(seed + 1),
+                is_hostile: true,
+            };
+            let (messages, options) = (writer(seed).messages(shape(name)), writer(seed % 3).options(shape(name)));
+            let expected = prompt(&fresh(), &messages, &options);
+            assert_eq!(
+                prompt(&kept, &messages, &options),
+                expected,
+                "{name} {seed} {messages:?} {options:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn nor_with_the_built_in_models_own_template() {
     check_template("built-in", &BUILT_IN, None);

@@ -1,7 +1,7 @@
 //! An answer as it comes: taken apart into text, thought and tool calls, as soon as each is sure.
 //!
 //! Formats with nothing to take apart cost nothing. For the others llama.cpp's parser reads the whole answer again with each look, so a long
-//! one is looked at less often: looking takes at most a tenth of the time.
+//! one is looked at less often: looking takes at most a thirtieth of the time.
 
 use std::time::{Duration, Instant};
 
@@ -262,7 +262,7 @@ struct Pace {
 
 impl Pace {
     fn may_look(&self) -> bool {
-        const REST: u32 = 9;
+        const REST: u32 = 29;
         self.last.is_none_or(|(ended_at, took)| ended_at.elapsed() >= took * REST)
     }
 

@@ -64,6 +64,8 @@ pub enum SamplerStage {
 #[derive(Debug)]
 pub struct SamplerChain {
     links: Vec<Link>,
+    /// The chain begins by keeping so many of the likeliest: no other token becomes a candidate.
+    first_k: Option<usize>,
     /// Kept between tokens: refilling it is cheaper than allocating 12 bytes for each token of the vocabulary.
     candidates: Vec<sys::llama_token_data>,
 }
@@ -80,6 +82,10 @@ impl SamplerChain {
     #[must_use]
     pub fn new(stages: &[SamplerStage]) -> Self {
         Self {
+            first_k: match stages.first() {
+                Some(SamplerStage::TopK(k)) => usize::try_from(*k).ok().filter(|k| (1..=LONGEST_LIST).contains(k)),
+                _ => None,
+            },
             links: stages.iter().filter_map(|stage| link(*stage)).collect(),
             candidates: Vec::new(),
         }
@@ -87,17 +93,24 @@ impl SamplerChain {
 
     /// Chooses a token. `None` when the highest logit is not finite: llama.cpp would then take any.
     pub fn sample(&mut self, logits: &[f32]) -> Option<Token> {
-        argmax(logits)?;
         self.candidates.clear();
-        // What is no number would make the order of the others arbitrary; what is impossible stays so.
-        let possible = (0..).zip(logits).filter(|(_, logit)| **logit > f32::NEG_INFINITY);
-        self.candidates
-            .extend(possible.map(|(id, &logit)| sys::llama_token_data { id, logit, p: 0.0 }));
+        match self.first_k {
+            Some(k) => collect_likeliest(&mut self.candidates, logits, k),
+            None => collect_possible(&mut self.candidates, logits),
+        }
+        let highest = self
+            .candidates
+            .iter()
+            .map(|candidate| candidate.logit)
+            .fold(f32::NEG_INFINITY, f32::max);
+        if !highest.is_finite() {
+            return None;
+        }
         let mut array = sys::llama_token_data_array {
             data: self.candidates.as_mut_ptr(),
             size: self.candidates.len(),
             selected: -1,
-            sorted: false,
+            sorted: self.first_k.is_some(),
         };
         for link in &mut self.links {
             link.apply(&mut array);
@@ -106,6 +119,36 @@ impl SamplerChain {
         // SAFETY: the array describes a part of `candidates`, which XTC lets begin later, and the index lies inside.
         let id = unsafe { (*array.data.add(selected)).id };
         Some(Token::new(id))
+    }
+}
+
+/// Longer lists are better sorted than kept sorted.
+const LONGEST_LIST: usize = 128;
+
+fn candidate((id, logit): (i32, f32)) -> sys::llama_token_data {
+    sys::llama_token_data { id, logit, p: 0.0 }
+}
+
+/// All tokens but the impossible. What is no number would make the order of the others arbitrary.
+fn collect_possible(candidates: &mut Vec<sys::llama_token_data>, logits: &[f32]) {
+    let possible = (0..).zip(logits.iter().copied()).filter(|(_, logit)| *logit > f32::NEG_INFINITY);
+    candidates.extend(possible.map(candidate));
+}
+
+/// The `k` likeliest of them in falling order, equals in the order of the vocabulary: almost every token is less likely than the last of a short
+/// list, and costs one look.
+fn collect_likeliest(candidates: &mut Vec<sys::llama_token_data>, logits: &[f32], k: usize) {
+    let mut lowest = f32::NEG_INFINITY;
+    for (id, &logit) in (0..).zip(logits) {
+        // False for what is no number.
+        if logit > lowest {
+            let place = candidates.partition_point(|other| other.logit >= logit);
+            candidates.truncate(k - 1);
+            candidates.insert(place, candidate((id, logit)));
+            if candidates.len() == k {
+                lowest = candidates[k - 1].logit;
+            }
+        }
     }
 }
 
@@ -274,6 +317,30 @@ mod tests {
                 "a temperature of 2 must not always draw the same: {stages:?}"
             );
         }
+    }
+
+    #[test]
+    fn the_short_list_is_what_sorting_gives() {
+        let mut random = 1_u32;
+        let logits: Vec<f32> = (0..2000)
+            .map(|_| {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                // Many equals.
+                f32::from((random >> 24) as u16)
+            })
+            .chain([f32::NAN, f32::NEG_INFINITY])
+            .collect();
+        for k in [1, 2, 40, LONGEST_LIST] {
+            let (mut found, mut all) = (Vec::new(), Vec::new());
+            collect_likeliest(&mut found, &logits, k);
+            collect_possible(&mut all, &logits);
+            all.sort_by(|a, b| b.logit.total_cmp(&a.logit));
+            let ids = |list: &[sys::llama_token_data]| list.iter().map(|candidate| candidate.id).collect::<Vec<_>>();
+            assert_eq!(ids(&found), ids(&all[..k]), "{k}");
+        }
+        let mut none = Vec::new();
+        collect_likeliest(&mut none, &[f32::NAN, f32::NEG_INFINITY], 40);
+        assert!(none.is_empty());
     }
 
     const XTC: SamplerStage = SamplerStage::Xtc {

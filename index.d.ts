@@ -124,7 +124,7 @@ export interface InitOptions {
   /**
    * CPU threads of the contexts that name no number of their own, 1 to 512; never more are used than the machine has
    * processors.
-   * @default "auto": chosen for model and machine
+   * @default "auto": begins with the physical cores, one for a tiny model, and moves to what proves faster
    */
   numThreads?: number | "auto" | null | undefined;
   /**
@@ -312,6 +312,7 @@ export interface ContextInfo {
   batchSize: number;
   /** Conversations whose memory is kept at the same time. */
   sequences: number;
+  /** CPU threads at first; with `"auto"` others are tried, see `timings.threads`. */
   threads: number;
 }
 
@@ -673,6 +674,13 @@ export interface GenerateOptions {
    */
   evaluationPriority?: number | null | undefined;
   /**
+   * `"lookup"` guesses tokens by what came after the same ones before, in the prompt and the answer, and evaluates several at once. The answer is
+   * the same; texts that quote, edit or repeat themselves come faster, and where guesses do not pay they cost almost nothing. Models
+   * with recurrent memory answer without.
+   * @default false
+   */
+  speculative?: "lookup" | false | null | undefined;
+  /**
    * What the model is told before the conversation. Counts where one begins without a system message: in the first generation
    * of a session, and with a list of messages.
    * @default none
@@ -834,6 +842,10 @@ export interface Usage {
   totalTokens: number;
   /** Messages of the conversation that did not fit and were not shown to the model. */
   droppedMessages: number;
+  /** Tokens that were guessed, see `speculative`. */
+  draftedTokens: number;
+  /** Those among them that were right, and took no evaluation of their own. */
+  acceptedTokens: number;
 }
 
 /** With handlers: sums over the rounds; the time that tools take is not among them. */
@@ -846,6 +858,8 @@ export interface Timings {
   generationMs: number;
   /** Of the answer. */
   tokensPerSecond: number;
+  /** CPU threads that evaluated its tokens in the end. */
+  threads: number;
 }
 
 /** Options of {@link LlamaWorker.createSession}. */

@@ -141,6 +141,7 @@ test("generate resolves with text, reason, real counts and timings", async (cont
   for (const name of ["promptMs", "firstTokenMs", "generationMs", "tokensPerSecond"]) {
     assert.ok(Number.isFinite(timings[name]) && timings[name] >= 0, name);
   }
+  assert.ok(Number.isInteger(timings.threads) && timings.threads >= 1);
 });
 
 test("onToken, onTextChunk and the loop get the same chunks, and together they are the text", async (context) => {

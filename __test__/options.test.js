@@ -101,6 +101,23 @@ for (const callback of ["onToken", "onResponseChunk", "onReasoningChunk", "onFun
   });
 }
 
+test("speculative: the same text, some of it by right guesses", async (context) => {
+  const worker = await readyWorker(context);
+  const grammar = 'root ::= ("one two three four "){12}';
+  for (const sampling of [{}, { temperature: 0.8, seed: 3 }]) {
+    const ask = async (/** @type {"lookup" | false} */ speculative) => {
+      const session = await worker.createSession();
+      return session.generate("Count!", { grammar, ...sampling, speculative });
+    };
+    const [plain, guessed] = [await ask(false), await ask("lookup")];
+    assert.equal(guessed.text, plain.text);
+    assert.equal(guessed.usage.completionTokens, plain.usage.completionTokens);
+    assert.deepEqual([plain.usage.draftedTokens, plain.usage.acceptedTokens], [0, 0]);
+    assert.ok(guessed.usage.acceptedTokens > 0);
+    assert.ok(guessed.usage.draftedTokens >= guessed.usage.acceptedTokens);
+  }
+});
+
 test("evaluationPriority: the more important of two sessions is done first", async (context) => {
   const worker = await readyWorker(context);
   const prompt = "The quick brown fox jumps over the lazy dog. ".repeat(40);
@@ -266,6 +283,7 @@ const REFUSED = {
   jsonSchema: [5, "{", [], { x: () => {} }],
   contextOverflow: ["shift", 5],
   evaluationPriority: [0, 6, 1.5, "x"],
+  speculative: [true, "draft", "", 1],
   stopOnAbortSignal: ["yes", 1],
   stopSequences: [5, [5], [["a", "b"]], [[]]],
   onToken: ["log"],

@@ -569,9 +569,11 @@ test("rounds are one result: texts and calls in a row, counts summed", async () 
       reasoningTokens: 2,
       totalTokens: 30,
       droppedMessages: 2,
+      draftedTokens: 6,
+      acceptedTokens: 4,
     },
   });
-  assert.deepEqual(timings, { promptMs: 4, firstTokenMs: 3, generationMs: 20, tokensPerSecond: 500 });
+  assert.deepEqual(timings, { promptMs: 4, firstTokenMs: 3, generationMs: 20, tokensPerSecond: 500, threads: 2 });
   assert.deepEqual(seat.asked[1].input, [{ role: "tool", toolCallId: "1.0", name: "look", content: "found" }]);
   assert.deepEqual(seat.told, []);
 });

@@ -113,6 +113,7 @@ const GENERATE_OPTIONS = {
   maxToolRounds: true,
   contextOverflow: true,
   evaluationPriority: true,
+  speculative: true,
   systemPrompt: true,
   signal: true,
   stopOnAbortSignal: true,

@@ -17,8 +17,10 @@ function nothing() {
     reasoningTokens: 0,
     totalTokens: 0,
     droppedMessages: 0,
+    draftedTokens: 0,
+    acceptedTokens: 0,
   };
-  const timings = { promptMs: 0, firstTokenMs: 0, generationMs: 0, tokensPerSecond: 0 };
+  const timings = { promptMs: 0, firstTokenMs: 0, generationMs: 0, tokensPerSecond: 0, threads: 0 };
   return { text: "", reasoning: "", stopReason: "abort", toolCalls: [], usage, timings };
 }
 
@@ -84,6 +86,8 @@ function summedUsage(usages) {
     reasoningTokens: sumOf(usages, "reasoningTokens"),
     totalTokens: sumOf(usages, "totalTokens"),
     droppedMessages,
+    draftedTokens: sumOf(usages, "draftedTokens"),
+    acceptedTokens: sumOf(usages, "acceptedTokens"),
   };
 }
 
@@ -96,6 +100,7 @@ function summedTimings(timings) {
     firstTokenMs: timings[0].firstTokenMs,
     generationMs,
     tokensPerSecond: generationMs > 0 ? (tokens * 1000) / generationMs : 0,
+    threads: timings[timings.length - 1].threads,
   };
 }
 

@@ -147,6 +147,8 @@ fn add(total: &mut GenerationResult, round: GenerationResult) {
     usage.cached_tokens += before.usage.cached_tokens;
     usage.completion_tokens += before.usage.completion_tokens;
     usage.reasoning_tokens += before.usage.reasoning_tokens;
+    usage.drafted_tokens += before.usage.drafted_tokens;
+    usage.accepted_tokens += before.usage.accepted_tokens;
     timings.prompt += before.timings.prompt;
     timings.generation += before.timings.generation;
     if !before.timings.first_token.is_zero() {
@@ -191,12 +193,15 @@ mod tests {
                 completion_tokens: n_tokens,
                 reasoning_tokens: 1,
                 dropped_messages: n_tokens,
+                drafted_tokens: 3,
+                accepted_tokens: 2,
             },
             timings: Timings {
                 prompt: Duration::from_secs(1),
                 first_token: generation,
                 generation,
                 tokens_per_second: 10.0 * f64::from(u32::try_from(seconds).unwrap()),
+                threads: 2,
             },
             ..GenerationResult::default()
         }
@@ -218,6 +223,8 @@ mod tests {
             completion_tokens: 5,
             reasoning_tokens: 2,
             dropped_messages: 2,
+            drafted_tokens: 6,
+            accepted_tokens: 4,
         };
         assert_eq!(total.usage, expected);
         assert_eq!(

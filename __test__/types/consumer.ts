@@ -200,6 +200,7 @@ export function everyOption(worker: LlamaWorker): Generation {
     maxToolRounds: 3,
     contextOverflow: "error",
     evaluationPriority: 1,
+    speculative: "lookup",
     stopOnAbortSignal: true,
     onToken: (tokens) => console.log(tokens.length),
     onReasoningChunk: (chunk) => console.log(chunk.length),

@@ -51,6 +51,8 @@ struct UsageAnswer {
     reasoning_tokens: usize,
     total_tokens: usize,
     dropped_messages: usize,
+    drafted_tokens: usize,
+    accepted_tokens: usize,
 }
 
 impl From<Usage> for UsageAnswer {
@@ -62,6 +64,8 @@ impl From<Usage> for UsageAnswer {
             reasoning_tokens: usage.reasoning_tokens,
             total_tokens: usage.prompt_tokens + usage.completion_tokens,
             dropped_messages: usage.dropped_messages,
+            drafted_tokens: usage.drafted_tokens,
+            accepted_tokens: usage.accepted_tokens,
         }
     }
 }
@@ -73,6 +77,7 @@ struct TimingsAnswer {
     first_token_ms: f64,
     generation_ms: f64,
     tokens_per_second: f64,
+    threads: u32,
 }
 
 impl From<Timings> for TimingsAnswer {
@@ -83,6 +88,7 @@ impl From<Timings> for TimingsAnswer {
             first_token_ms: milliseconds(timings.first_token),
             generation_ms: milliseconds(timings.generation),
             tokens_per_second: timings.tokens_per_second,
+            threads: timings.threads,
         }
     }
 }

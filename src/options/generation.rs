@@ -2,7 +2,7 @@
 
 use llama_worker_engine::chat::ToolChoice;
 use llama_worker_engine::sampling::Constraint;
-use llama_worker_engine::worker::{GenerationOptions, HIGHEST_PRIORITY, Overflow};
+use llama_worker_engine::worker::{GenerationOptions, HIGHEST_PRIORITY, Overflow, Speculation};
 use serde_json::Value;
 
 use super::fields::{Any, Fields, elements};
@@ -31,6 +31,7 @@ pub(crate) fn generation(fields: &Fields<'_>) -> Result<GenerationOptions> {
         keeps_aborted: fields.boolean("stopOnAbortSignal")?.unwrap_or(false),
         overflow: overflow(fields)?,
         priority: priority(fields)?,
+        speculation: speculation(fields)?,
         is_preload: false,
     })
 }
@@ -157,6 +158,14 @@ fn overflow(fields: &Fields<'_>) -> Result<Overflow> {
         Some(Any::C(word)) if word == "dropOldest" => Ok(Overflow::DropOldest),
         Some(Any::C(word)) if word == "error" => Ok(Overflow::Error),
         Some(other) => Err(fields.refused("contextOverflow", &other, "\"dropOldest\" or \"error\"")),
+    }
+}
+
+fn speculation(fields: &Fields<'_>) -> Result<Speculation> {
+    match fields.get("speculative")? {
+        None | Some(Any::A(false)) => Ok(Speculation::Off),
+        Some(Any::C(word)) if word == "lookup" => Ok(Speculation::Lookup),
+        Some(other) => Err(fields.refused("speculative", &other, "\"lookup\" or false")),
     }
 }
 

@@ -14,6 +14,9 @@ use super::threadpool::Threadpool;
 use super::{AbortFlag, Batch, Model, log, memory, shim};
 use crate::error::{Error, Result};
 
+/// The most tokens of one evaluation whose logits are asked for besides one of each sequence: guesses.
+pub const MOST_DRAFTED: usize = 8;
+
 /// What a context is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContextParams {
@@ -23,8 +26,10 @@ pub struct ContextParams {
     pub batch_size: u32,
     /// Sequences that can be in memory at the same time; they share the context's tokens.
     pub sequences: u32,
-    /// Threads that evaluate, the engine thread counted.
+    /// Threads that evaluate at first, the engine thread counted.
     pub threads: u32,
+    /// Up to how many others may be tried; `None`: `threads` stays.
+    pub most_threads: Option<u32>,
     /// Whether attention uses the fused kernels.
     pub flash_attention: FlashAttention,
     /// The number format of keys and values.
@@ -77,8 +82,9 @@ pub struct Context<'model> {
     raw: NonNull<sys::llama_context>,
     /// On the heap: llama.cpp keeps its address. Freed after the context.
     watch: NonNull<Watch>,
-    /// After the context in every sense: the context uses it until it is freed.
-    threadpool: Option<Threadpool>,
+    /// By their number of threads. After the context in every sense: the context uses one until it is freed.
+    threadpools: BTreeMap<i32, Option<Threadpool>>,
+    n_threads: i32,
     n_vocab: usize,
     /// How far back layers with a sliding window look; 0 where there are none.
     window: usize,
@@ -101,17 +107,18 @@ impl<'model> Context<'model> {
         let raw = shim::call(|error| unsafe { shim::lw_context_new(model.raw(), llama_params(params), error) });
         let raw = raw.map_err(creation_failed)?;
         let raw = NonNull::new(raw).ok_or_else(|| creation_failed(log::errors_or("llama.cpp gave no reason")))?;
-        let threadpool = Threadpool::new(thread_count(params));
         let watch = NonNull::from(Box::leak(Box::new(Watch(Cell::new(empty_watch())))));
-        let context = Self {
+        let mut context = Self {
             raw,
             watch,
-            threadpool,
+            threadpools: BTreeMap::new(),
+            n_threads: 0,
             n_vocab: model.n_vocab(),
             window: model.window(),
             can_cut: model.can_cut_memory(),
             model: PhantomData,
         };
+        context.set_threads(params.threads);
         context.attach()?;
         Ok(context)
     }
@@ -151,17 +158,33 @@ impl<'model> Context<'model> {
 
     fn attach(&self) -> Result<()> {
         let data = self.watch.as_ptr().cast::<c_void>();
-        // SAFETY: the context is live; the watch and the pool are owned by `self` and outlive the context, see `drop`.
+        // SAFETY: the context is live; the watch is owned by `self` and outlives the context, see `drop`.
         unsafe {
             sys::llama_set_abort_callback(self.raw(), Some(should_abort), data);
-            if let Some(pool) = &self.threadpool {
-                sys::llama_attach_threadpool(self.raw(), pool.as_ptr(), std::ptr::null_mut());
-            }
             if sys::llama_get_memory(self.raw()).is_null() {
                 return Err(creation_failed("the model keeps no memory of a sequence, it cannot continue text"));
             }
         }
         Ok(())
+    }
+
+    /// Evaluates by so many threads from now on. Each number has a pool of its own, kept for the next time: the threads of a larger one that are
+    /// not needed would spin after every evaluation.
+    pub fn set_threads(&mut self, threads: u32) {
+        let n_threads = i32::try_from(threads).unwrap_or(1).max(1);
+        if n_threads == self.n_threads {
+            return;
+        }
+        self.n_threads = n_threads;
+        let raw = self.raw();
+        let pool = self.threadpools.entry(n_threads).or_insert_with(|| Threadpool::new(n_threads));
+        // SAFETY: the context is live, and no evaluation is running; the pool is owned by `self` and outlives the context, see `drop`.
+        unsafe {
+            sys::llama_set_n_threads(raw, n_threads, n_threads);
+            if let Some(pool) = pool {
+                sys::llama_attach_threadpool(raw, pool.as_ptr(), std::ptr::null_mut());
+            }
+        }
     }
 
     /// Tokens that fit, as llama.cpp rounded them.
@@ -193,8 +216,9 @@ impl<'model> Context<'model> {
             batch.len(),
             self.batch_size()
         );
-        let sequences = first_positions(batch);
-        if !self.can_cut && sequences.iter().any(|(sequence, position)| self.held(*sequence) < *position) {
+        // Where memory can be cut nothing of this matters.
+        let sequences = if self.can_cut { BTreeMap::new() } else { first_positions(batch) };
+        if sequences.iter().any(|(sequence, position)| self.held(*sequence) < *position) {
             return Err("the beginning of the text has been forgotten, because another evaluation was aborted".into());
         }
         log::clear_errors();
@@ -203,7 +227,7 @@ impl<'model> Context<'model> {
         let code = shim::call(|error| unsafe { shim::lw_decode(self.raw(), batch.raw(), error) });
         self.watch().0.set(empty_watch());
         let is_whole = matches!(code, Ok(DONE | NO_SPACE));
-        if !is_whole && !self.can_cut && sequences.len() > 1 {
+        if !is_whole && sequences.len() > 1 {
             // llama.cpp puts the states of the batch's sequences side by side, and the others' out of the way, while it evaluates: some of
             // them may now be neither here nor there.
             self.clear_all();
@@ -283,8 +307,8 @@ impl<'model> Context<'model> {
 
 impl Drop for Context<'_> {
     fn drop(&mut self) {
-        // SAFETY: created by `lw_context_new` and freed once. Only then may the watch go, which came from a box; the threadpool is a field and
-        // goes after this.
+        // SAFETY: created by `lw_context_new` and freed once. Only then may the watch go, which came from a box; the threadpools are a field
+        // and go after this.
         unsafe {
             sys::llama_free(self.raw());
             drop(Box::from_raw(self.watch.as_ptr()));
@@ -339,8 +363,8 @@ fn llama_params(params: &ContextParams) -> sys::llama_context_params {
     raw.n_seq_max = params.sequences.max(1);
     // One memory for all sequences: a single one may fill it, and four cost no more than one.
     raw.kv_unified = true;
-    // Logits are asked for one token of a sequence; without this llama.cpp reserves room for a whole batch of them.
-    raw.n_outputs_max = params.sequences.max(1);
+    // Logits are asked for one token of a sequence, and for guesses; without this llama.cpp reserves room for a whole batch of them.
+    raw.n_outputs_max = params.sequences.max(1).saturating_add(u32::try_from(MOST_DRAFTED).unwrap_or(0));
     raw.n_threads = thread_count(params);
     raw.n_threads_batch = thread_count(params);
     raw.flash_attn_type = match params.flash_attention {

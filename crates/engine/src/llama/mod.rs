@@ -23,7 +23,7 @@ mod vocabulary;
 pub use abort::AbortFlag;
 pub use backend::{Backend, Device, DeviceKind};
 pub use batch::Batch;
-pub use context::{Context, ContextParams, Decoded, FlashAttention, KvCacheType};
+pub use context::{Context, ContextParams, Decoded, FlashAttention, KvCacheType, MOST_DRAFTED};
 pub use exit::at_exit;
 #[cfg(test)]
 pub(crate) use grammar::native;

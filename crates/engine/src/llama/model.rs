@@ -330,7 +330,9 @@ impl Model {
         [length("key_length"), length("value_length")]
     }
 
-    pub(super) fn is_offloaded(&self) -> bool {
+    /// Whether layers of it run on a GPU.
+    #[must_use]
+    pub fn is_offloaded(&self) -> bool {
         self.is_offloaded
     }
 

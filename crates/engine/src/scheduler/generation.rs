@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::gate::{Costs, Gate};
 use super::reply::Reply;
 use crate::chat::{AnswerFormat, AnswerPart, AnswerReader, ChatOptions, Message, Prompt, Role, ThoughtWatch, ToolCall};
 use crate::error::{Error, Result};
 use crate::llama::{AbortFlag, Model, Token};
 use crate::sampling::{Constraint, Sampler, SamplingOptions, top_logprobs};
+use crate::session::lookup::Lookup;
 use crate::session::{Input, Turn};
 use crate::text::TextStream;
 
@@ -45,6 +47,8 @@ pub struct GenerationOptions {
     pub overflow: Overflow,
     /// 1…5; more important generations are evaluated first.
     pub priority: u8,
+    /// Whether tokens are guessed, to evaluate several at once. The answer is the same.
+    pub speculation: Speculation,
     /// Only evaluate the prompt, so that an answer to it can begin sooner. The conversation stays as it is.
     pub is_preload: bool,
 }
@@ -67,6 +71,7 @@ impl Default for GenerationOptions {
             keeps_aborted: false,
             overflow: Overflow::default(),
             priority: HIGHEST_PRIORITY,
+            speculation: Speculation::default(),
             is_preload: false,
         }
     }
@@ -83,6 +88,16 @@ pub enum Overflow {
     DropOldest,
     /// The generation fails, or ends where the context is full.
     Error,
+}
+
+/// Whether tokens are guessed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Speculation {
+    /// They are not.
+    #[default]
+    Off,
+    /// By what came after the same tokens before, in the prompt and the answer. Not with memory that cannot be cut.
+    Lookup,
 }
 
 /// A wish for an answer.
@@ -185,6 +200,10 @@ pub struct Usage {
     pub reasoning_tokens: usize,
     /// Messages that did not fit and were not shown to the model.
     pub dropped_messages: usize,
+    /// Tokens that were guessed.
+    pub drafted_tokens: usize,
+    /// How many of those were right.
+    pub accepted_tokens: usize,
 }
 
 /// Times of a generation.
@@ -198,6 +217,8 @@ pub struct Timings {
     pub generation: Duration,
     /// Tokens after the first one, per second of `generation`; 0 when there were none.
     pub tokens_per_second: f64,
+    /// The threads by which its tokens were evaluated at the end.
+    pub threads: u32,
 }
 
 /// A generation under way.
@@ -231,6 +252,23 @@ pub(super) struct Generation {
     first_token_at: Option<Instant>,
     /// Chosen, not yet evaluated.
     pub(super) next: Option<Token>,
+    /// `None`: nothing is guessed.
+    guesses: Option<Guesses>,
+}
+
+/// Where guesses come from, and whether they pay.
+#[derive(Debug)]
+struct Guesses {
+    lookup: Lookup<Token>,
+    gate: Gate,
+}
+
+/// Tokens that are evaluated behind the one that was chosen, because they may be chosen next.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Draft {
+    pub(super) tokens: Vec<Token>,
+    n_same: usize,
+    price: f64,
 }
 
 /// A token that the model does not choose.
@@ -269,6 +307,11 @@ impl Generation {
             Err(error) => return Err((reply, error)),
         };
         let stops = options.stop_strings.iter().chain(&format.stops).cloned().collect();
+        let may_guess = options.speculation == Speculation::Lookup && model.can_cut_memory() && !options.is_preload;
+        let guesses = may_guess.then(|| Guesses {
+            lookup: Lookup::new(&prompt.tokens),
+            gate: Gate::new(),
+        });
         let mut generation = Self {
             reply,
             abort,
@@ -289,6 +332,7 @@ impl Generation {
             started_at: times.started_at,
             first_token_at: None,
             next: None,
+            guesses,
             format,
             options,
         };
@@ -312,6 +356,11 @@ impl Generation {
     /// Takes notice of how many messages the model is not shown.
     pub(super) fn set_dropped(&mut self, dropped_messages: usize) {
         self.result.usage.dropped_messages = dropped_messages;
+    }
+
+    /// Takes notice of how many threads evaluate.
+    pub(super) fn note_threads(&mut self, threads: u32) {
+        self.result.timings.threads = threads;
     }
 
     /// The tokens of the answer so far, evaluated or not.
@@ -341,6 +390,9 @@ impl Generation {
         }
         self.sampler.accept(token)?;
         self.answer.push(token);
+        if let Some(guesses) = &mut self.guesses {
+            guesses.lookup.push(token);
+        }
         if self.options.streams_tokens {
             self.reply.tokens(vec![token.0]);
         }
@@ -355,6 +407,34 @@ impl Generation {
         self.limit_thought(model)?;
         self.next = Some(token);
         Ok(self.stop_reason())
+    }
+
+    /// Guesses at most `most` of the tokens that come behind the chosen one, as many as pay in an evaluation of `width` tokens.
+    pub(super) fn draft(&self, width: usize, most: usize, costs: &Costs) -> Draft {
+        let left = self.options.max_tokens.map_or(usize::MAX, |limit| {
+            (limit as usize).saturating_sub(self.result.usage.completion_tokens)
+        });
+        // One more is chosen than was guessed.
+        let most = most.min(left.saturating_sub(1));
+        let guess = self.guesses.as_ref().filter(|_| most > 0).and_then(|guesses| {
+            let mut guess = guesses.lookup.guess(most)?;
+            let price = |length: usize| costs.price(width, length);
+            guess.tokens.truncate(guesses.gate.length(guess.n_same, most, price));
+            Some(guess)
+        });
+        guess.map_or_else(Draft::default, |guess| Draft {
+            price: costs.price(width, guess.tokens.len()),
+            tokens: guess.tokens,
+            n_same: guess.n_same,
+        })
+    }
+
+    /// Takes notice of how many tokens of `draft` were right.
+    pub(super) fn note_draft(&mut self, draft: &Draft, n_right: usize) {
+        let Some(guesses) = &mut self.guesses else { return };
+        guesses.gate.observe(draft.n_same, draft.tokens.len(), n_right, draft.price);
+        self.result.usage.drafted_tokens += draft.tokens.len();
+        self.result.usage.accepted_tokens += n_right;
     }
 
     fn choose(&mut self, logits: &[f32], model: &Model) -> Result<Token> {
@@ -549,6 +629,7 @@ impl Generation {
         let Some(first_token_at) = self.first_token_at else {
             return Timings {
                 prompt: self.started_at.elapsed(),
+                threads: self.result.timings.threads,
                 ..Timings::default()
             };
         };
@@ -560,6 +641,7 @@ impl Generation {
             first_token: first_token_at - self.accepted_at,
             generation,
             tokens_per_second: if seconds > 0.0 { f64::from(later_tokens) / seconds } else { 0.0 },
+            threads: self.result.timings.threads,
         }
     }
 }

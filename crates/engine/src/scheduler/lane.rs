@@ -4,14 +4,15 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::fit::{Fitted, fit, fit_answer};
-use super::generation::{Generation, GenerationRequest, GenerationResult, StopReason, Times};
+use super::gate::Costs;
+use super::generation::{Draft, Generation, GenerationRequest, GenerationResult, StopReason, Times};
 use super::job::{Job, SessionId};
 use super::plan::Demand;
 use super::reply::Reply;
 use super::slot::Slot;
 use crate::chat::{ChatFormat, Message, Role};
 use crate::error::{Error, Result};
-use crate::llama::{Batch, Model, Token};
+use crate::llama::{Batch, Context, Model, Token};
 use crate::session::{Conversation, Input, Opening};
 
 /// A session and what it does.
@@ -40,6 +41,20 @@ pub(super) struct Running {
     pub(super) is_parked: bool,
     /// Tokens in the batch under way.
     n_filled: usize,
+    /// Those among them that are guessed.
+    draft: Draft,
+}
+
+/// What there is for guessed tokens in a batch.
+#[derive(Debug)]
+pub(super) struct DraftRoom<'costs> {
+    pub(super) costs: &'costs Costs,
+    /// Tokens that can be added.
+    pub(super) n_free: usize,
+    /// Tokens that are evaluated without further guesses.
+    pub(super) width: usize,
+    /// Tokens that a sequence holds.
+    pub(super) context_size: usize,
 }
 
 impl Lane {
@@ -175,6 +190,7 @@ impl Lane {
             since: Instant::now(),
             is_parked: false,
             n_filled: 0,
+            draft: Draft::default(),
         });
     }
 
@@ -188,15 +204,28 @@ impl Lane {
         (demand, running.generation.options.priority)
     }
 
-    /// Adds this lane's next `n_tokens` to the batch. Returns the index whose logits choose its next token, if they do.
-    pub(super) fn fill(&mut self, batch: &mut Batch, slots: &[Slot], n_tokens: usize) -> Option<usize> {
+    /// Adds this lane's next `n_tokens` to the batch, and guesses of what comes behind. Returns the index whose logits choose its next token,
+    /// if they do; those behind the guesses follow.
+    pub(super) fn fill(&mut self, batch: &mut Batch, slots: &[Slot], n_tokens: usize, room: &mut DraftRoom<'_>) -> Option<usize> {
         let running = self.running.as_mut()?;
         running.n_filled = n_tokens;
+        running.draft = Draft::default();
         let held = slots[running.slot].held.len();
         let sequence = slots[running.slot].sequence;
         if let Some(token) = running.generation.next.filter(|_| n_tokens > 0) {
             batch.add(token, held, sequence, true);
-            return Some(batch.len() - 1);
+            let index = batch.len() - 1;
+            // The token itself takes one place, and so does the one that will be chosen.
+            let most = room.n_free.min(room.context_size.saturating_sub(held + 1));
+            running.draft = running.generation.draft(room.width, most, room.costs);
+            let drafted = &running.draft.tokens;
+            for (place, guess) in drafted.iter().enumerate() {
+                batch.add(*guess, held + 1 + place, sequence, true);
+            }
+            running.n_filled += drafted.len();
+            room.n_free -= drafted.len();
+            room.width += drafted.len();
+            return Some(index);
         }
         let prompt = &running.generation.prompt;
         let end = held + n_tokens;
@@ -215,7 +244,7 @@ impl Lane {
         }
         let held = &mut slots[running.slot].held;
         match running.generation.next.take() {
-            Some(token) => held.push(token),
+            Some(token) => held.extend([token].iter().chain(&running.draft.tokens)),
             None => held.extend_from_slice(&running.generation.prompt[held.len()..held.len() + n_tokens]),
         }
     }
@@ -228,19 +257,61 @@ impl Lane {
             .map(|running| running.slot)
     }
 
-    /// Takes the token that `logits` give. Returns how the generation ended, if it did. A panic on the way leaves it running, to be failed.
-    pub(super) fn advance(&mut self, logits: Option<&[f32]>, model: &Model, piece: &mut Vec<u8>) -> Option<Result<StopReason>> {
-        let running = self.running.as_mut()?;
-        if running.generation.options.is_preload {
-            return Some(Ok(StopReason::EogToken));
+    /// Takes notice of how many threads evaluate.
+    pub(super) fn note_threads(&mut self, threads: u32) {
+        if let Some(running) = &mut self.running {
+            running.generation.note_threads(threads);
         }
+    }
+
+    /// Whether guesses are in the batch under way.
+    pub(super) fn has_draft(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| !running.draft.tokens.is_empty())
+    }
+
+    /// Takes the token that the logits at `index` give and, as long as that is what was guessed, the next. Returns how the generation ended, if it
+    /// did, and how many guesses were wrong or came too late. A panic on the way leaves it running, to be failed.
+    pub(super) fn advance(
+        &mut self,
+        context: &Context<'_>,
+        index: usize,
+        model: &Model,
+        piece: &mut Vec<u8>,
+    ) -> (Option<Result<StopReason>>, usize) {
+        let Some(running) = self.running.as_mut() else { return (None, 0) };
+        if running.generation.options.is_preload {
+            return (Some(Ok(StopReason::EogToken)), 0);
+        }
+        let draft = std::mem::take(&mut running.draft);
         let lost = || Error::Internal {
             reason: "no logits after an evaluation".into(),
         };
-        let advanced = logits
-            .ok_or_else(lost)
-            .and_then(|logits| running.generation.advance(logits, model, piece));
-        advanced.transpose()
+        let mut n_right = 0;
+        let ending = loop {
+            let logits = context.logits(index + n_right).ok_or_else(lost);
+            let advanced = logits.and_then(|logits| running.generation.advance(logits, model, piece));
+            if let Some(ending) = advanced.transpose() {
+                break Some(ending);
+            }
+            if running.generation.next != draft.tokens.get(n_right).copied() || running.generation.abort.is_set() {
+                break None;
+            }
+            n_right += 1;
+        };
+        running.generation.note_draft(&draft, n_right);
+        (ending, draft.tokens.len() - n_right)
+    }
+
+    /// The slot that it runs in.
+    pub(super) fn slot_of<'slots>(&self, slots: &'slots mut [Slot]) -> Option<&'slots mut Slot> {
+        self.running.as_ref().and_then(|running| slots.get_mut(running.slot))
+    }
+
+    /// Evaluates again what was in memory.
+    pub(super) fn restart(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.generation.restart(None);
+        }
     }
 
     /// Makes room in a full context for the rest of the answer, by leaving out old turns. Returns whether there is room now.

@@ -4,7 +4,9 @@
 //! two steps the thread can look at its inbox.
 
 mod fit;
+mod gate;
 mod generation;
+mod governor;
 mod job;
 mod lane;
 mod plan;
@@ -12,8 +14,8 @@ mod reply;
 mod slot;
 
 pub use generation::{
-    GenerationOptions, GenerationRequest, GenerationResult, HIGHEST_PRIORITY, LikelyToken, Overflow, StopReason, Timings, TokenLogprobs,
-    Usage,
+    GenerationOptions, GenerationRequest, GenerationResult, HIGHEST_PRIORITY, LikelyToken, Overflow, Speculation, StopReason, Timings,
+    TokenLogprobs, Usage,
 };
 pub use job::{Job, SessionId};
 pub use reply::{Event, Reply};
@@ -23,10 +25,13 @@ use std::time::Instant;
 
 use crate::chat::ChatFormat;
 use crate::error::{Error, Result};
-use crate::llama::{AbortFlag, Batch, Context, ContextParams, Decoded, Model};
+use crate::llama::{AbortFlag, Batch, Context, ContextParams, Decoded, MOST_DRAFTED, Model};
 use crate::session::Conversation;
 use crate::session::slots;
-use lane::{Lane, Running};
+use gate::Costs;
+use governor::Governor;
+use lane::{DraftRoom, Lane, Running};
+use plan::Demand;
 use slot::Slot;
 
 /// What was said in each session.
@@ -38,6 +43,10 @@ pub struct Scheduler<'model> {
     model: &'model Model,
     format: &'model ChatFormat<'model>,
     context: Context<'model>,
+    governor: Governor,
+    costs: Costs,
+    /// The memory was too full for guesses.
+    skips_drafts: bool,
     batch: Batch,
     slots: Vec<Slot>,
     lanes: BTreeMap<SessionId, Lane>,
@@ -70,6 +79,9 @@ impl<'model> Scheduler<'model> {
             format,
             batch: Batch::new(context.batch_size()),
             context,
+            governor: Governor::new(params.threads, params.most_threads),
+            costs: Costs::default(),
+            skips_drafts: false,
             slots: (0..n_sequences).map(Slot::new).collect(),
             lanes,
             active: Vec::new(),
@@ -119,9 +131,19 @@ impl<'model> Scheduler<'model> {
         if self.batch.is_empty() {
             return self.wake_parked();
         }
+        let width = self.batch.len();
+        self.context.set_threads(self.governor.threads(width));
+        let begun_at = Instant::now();
         match self.context.decode(&self.batch, &self.abort_flags()) {
-            Ok(Decoded::Done) => self.advance(&outputs),
+            Ok(Decoded::Done) => {
+                let took = begun_at.elapsed();
+                self.governor.observe(width, took);
+                self.costs.observe(width, took.as_secs_f64());
+                self.advance(&outputs);
+            }
             Ok(Decoded::Aborted) => self.resync(),
+            // Nobody makes room for a guess.
+            Ok(Decoded::NoSpace) if self.active_lanes().any(Lane::has_draft) => self.skips_drafts = true,
             Ok(Decoded::NoSpace) => self.make_room(),
             Err(reason) => self.fail_filled(&reason),
         }
@@ -212,10 +234,20 @@ impl<'model> Scheduler<'model> {
         self.batch.clear();
         let demands: Vec<_> = self.active.iter().map(|id| self.lanes[id].demand(&self.slots)).collect();
         let shares = plan::shares(&demands, self.context.batch_size());
+        let width = shares.iter().sum();
+        // A prompt is evaluated as fast as can be, and with it nothing that may be in vain.
+        let may_draft = !std::mem::take(&mut self.skips_drafts) && !demands.iter().any(|(demand, _)| matches!(demand, Demand::Prompt(_)));
+        let n_free = if may_draft { self.context.batch_size() - width } else { 0 };
+        let mut room = DraftRoom {
+            costs: &self.costs,
+            n_free: n_free.min(MOST_DRAFTED),
+            width,
+            context_size: self.context.context_size(),
+        };
         let mut outputs = Vec::with_capacity(shares.len());
         for (id, share) in self.active.iter().zip(shares) {
             if let Some(lane) = self.lanes.get_mut(id) {
-                outputs.push((*id, lane.fill(&mut self.batch, &self.slots, share)));
+                outputs.push((*id, lane.fill(&mut self.batch, &self.slots, share, &mut room)));
             }
         }
         outputs
@@ -233,7 +265,15 @@ impl<'model> Scheduler<'model> {
             let Some(lane) = self.lanes.get_mut(id) else { continue };
             lane.evaluated(&mut self.slots);
             let Some(index) = output else { continue };
-            let ending = lane.advance(self.context.logits(*index), self.model, &mut self.piece);
+            lane.note_threads(self.governor.settled());
+            let (ending, n_wrong) = lane.advance(&self.context, *index, self.model, &mut self.piece);
+            let kept = lane
+                .slot_of(&mut self.slots)
+                .is_none_or(|slot| slot.drop_last(n_wrong, &mut self.context));
+            if !kept && ending.is_none() {
+                lane.restart();
+                continue;
+            }
             match ending {
                 Some(ending) => lane.end(ending),
                 None => self.check_room(*id),

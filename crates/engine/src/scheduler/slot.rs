@@ -42,6 +42,17 @@ impl Slot {
         self.held.len()
     }
 
+    /// Cuts off its last tokens. Returns whether its memory allows that; otherwise it is forgotten.
+    pub(super) fn drop_last(&mut self, n_tokens: usize, context: &mut Context<'_>) -> bool {
+        let keep = self.held.len().saturating_sub(n_tokens);
+        if n_tokens > 0 && !context.cut(self.sequence, keep) {
+            self.forget(context);
+            return false;
+        }
+        self.held.truncate(keep);
+        true
+    }
+
     /// Learns from memory what an aborted evaluation left.
     pub(super) fn resync(&mut self, model: &Model, context: &mut Context<'_>) {
         let held = context.held(self.sequence).min(self.held.len());

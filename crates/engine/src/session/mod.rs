@@ -3,6 +3,7 @@
 //! Pure: touches neither the model nor its memory. Plans here, effects in the room `scheduler`.
 
 mod conversation;
+pub mod lookup;
 pub mod overflow;
 pub mod prefix;
 pub mod slots;

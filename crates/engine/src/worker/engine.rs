@@ -12,7 +12,7 @@ use super::command::{Command, ContextInfo, ContextOptions, CreateContext, Gpu, I
 use super::handle::stop_threads_at_exit;
 use super::inbox::{Inbox, is_concurrent};
 use super::query;
-use super::threads::threads;
+use super::threads::{most_threads, threads};
 use crate::chat::ChatFormat;
 use crate::error::{Error, Result};
 use crate::llama::{self, Backend, Context, ContextParams, Model, ModelInfo};
@@ -330,6 +330,8 @@ impl Engine {
                 .clamp(1, context_size),
             sequences: options.sequences.unwrap_or(DEFAULT_SEQUENCES),
             threads: threads(wanted, info.size),
+            // A GPU's work is not measured by the CPU's threads.
+            most_threads: (wanted.is_none() && !model.is_offloaded()).then(most_threads),
             flash_attention: options.flash_attention,
             kv_cache_type: options.kv_cache_type,
             ignores_memory: options.ignores_memory || defaults.ignores_memory,

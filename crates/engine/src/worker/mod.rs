@@ -13,7 +13,7 @@ mod threads;
 pub use crate::llama::{AbortFlag, ContextParams, Device, DeviceKind, FlashAttention, KvCacheType, ModelInfo, ModelParams};
 pub use crate::scheduler::{
     Event, GenerationOptions, GenerationRequest, GenerationResult, HIGHEST_PRIORITY, Job, LikelyToken, Overflow, Reply, SessionId,
-    StopReason, Timings, TokenLogprobs, Usage,
+    Speculation, StopReason, Timings, TokenLogprobs, Usage,
 };
 pub use crate::session::Input;
 pub use command::{

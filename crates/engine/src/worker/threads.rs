@@ -1,4 +1,4 @@
-//! How many threads evaluate when nobody says.
+//! How many threads evaluate at first when nobody says, and at most.
 
 /// Below this many bytes of weights a token takes less time than waking a second thread.
 const ONE_THREAD_BELOW: u64 = 64 << 20;
@@ -10,11 +10,13 @@ pub(super) fn threads(wanted: Option<u32>, model_size: u64) -> u32 {
     wanted.unwrap_or_else(|| default_threads(model_size)).clamp(1, processors.max(1))
 }
 
-/// The physical cores within the container's limits; one for a tiny model.
+/// One for a tiny model, as many as make sense for any other.
 fn default_threads(model_size: u64) -> u32 {
-    if model_size < ONE_THREAD_BELOW {
-        return 1;
-    }
+    if model_size < ONE_THREAD_BELOW { 1 } else { most_threads() }
+}
+
+/// The physical cores within the container's limits.
+pub(super) fn most_threads() -> u32 {
     // `get` obeys affinity and cgroup quotas but counts logical processors; two of one core would only wait for each other.
     let cores = num_cpus::get_physical().min(num_cpus::get());
     u32::try_from(cores).unwrap_or(1).max(1)

@@ -4,6 +4,7 @@ mod answers;
 mod kinds;
 mod oracle;
 mod sessions;
+mod speed;
 mod support;
 mod tokens;
 mod worker;

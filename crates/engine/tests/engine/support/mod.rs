@@ -142,12 +142,16 @@ impl Worker {
     }
 
     pub(crate) fn init(&self) -> Result<InitInfo> {
+        self.init_with_threads(Some(1))
+    }
+
+    pub(crate) fn init_with_threads(&self, threads: Option<u32>) -> Result<InitInfo> {
         let (reply, events) = Events::reply();
         let backend_directory = PathBuf::from(env!("LLAMA_WORKER_BUILT_BACKENDS"));
         self.handle.init(Init {
             backend_directory,
             gpu: Gpu::Auto,
-            threads: Some(1),
+            threads,
             debug: false,
             reply,
         });

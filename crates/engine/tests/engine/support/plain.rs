@@ -50,6 +50,7 @@ impl PlainLoop {
             batch_size: 2048,
             sequences: 1,
             threads: 1,
+            most_threads: None,
             flash_attention: self.flash_attention,
             kv_cache_type: self.kv_cache_type,
             ignores_memory: false,

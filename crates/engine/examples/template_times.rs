@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release --example template_times`. Asserts nothing.
 
+#![expect(clippy::print_stdout, reason = "what it measures is for people to read")]
+
 use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -54,7 +56,7 @@ fn times(name: &str, format: &ChatFormat<'_>) -> Result<(), Box<dyn Error>> {
         ..ChatOptions::default()
     };
     let none = ChatOptions::default();
-    let mut line = format!("{name:20}");
+    let mut columns = vec![format!("{name:20}")];
     for (messages, options, with_reader) in [
         (&plain, &none, false),
         (&special, &none, false),
@@ -73,8 +75,8 @@ fn times(name: &str, format: &ChatFormat<'_>) -> Result<(), Box<dyn Error>> {
         let first = time()?;
         let mut later = (0..ROUNDS).map(|_| time()).collect::<Result<Vec<_>, _>>()?;
         later.sort_unstable();
-        line += &format!(" | {:6} {:6}", first.as_micros(), later[later.len() / 2].as_micros());
+        columns.push(format!("{:6} {:6}", first.as_micros(), later[later.len() / 2].as_micros()));
     }
-    println!("{line}");
+    println!("{}", columns.join(" | "));
     Ok(())
 }

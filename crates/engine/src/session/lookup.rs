@@ -37,7 +37,9 @@ impl<Token: Copy + Eq + Hash> Lookup<Token> {
             followed: HashMap::new(),
             state: RandomState::new(),
         };
-        tokens.iter().for_each(|token| lookup.push(*token));
+        for token in tokens {
+            lookup.push(*token);
+        }
         lookup
     }
 
@@ -55,8 +57,8 @@ impl<Token: Copy + Eq + Hash> Lookup<Token> {
     #[must_use]
     pub fn guess(&self, n_tokens: usize) -> Option<Guess<Token>> {
         let end = self.tokens.len();
-        let lengths = (SHORTEST..=LONGEST.min(end)).rev();
-        let (n_same, start) = lengths.filter_map(|length| Some((length, self.followed_at(length)?))).next()?;
+        let mut lengths = (SHORTEST..=LONGEST.min(end)).rev();
+        let (n_same, start) = lengths.find_map(|length| Some((length, self.followed_at(length)?)))?;
         let mut tokens: Vec<Token> = Vec::with_capacity(n_tokens);
         for index in start..start + n_tokens {
             // A text that repeats itself goes on with what has just been guessed.
@@ -118,7 +120,9 @@ mod tests {
     fn it_makes_no_difference_when_tokens_come() {
         let text: Vec<char> = "one two one three one two one".chars().collect();
         let mut grown = Lookup::new(&text[..9]);
-        text[9..].iter().for_each(|letter| grown.push(*letter));
+        for letter in &text[9..] {
+            grown.push(*letter);
+        }
         assert_eq!(grown.guess(4), Lookup::new(&text).guess(4));
     }
 }

@@ -3,7 +3,7 @@
 use crate::support::plain::{PlainLoop, options, tokens_of};
 use crate::support::small_models::Kind;
 use crate::support::{Random, TemporaryFolder, Worker};
-use llama_worker_engine::chat::{Message, Role};
+use llama_worker_engine::chat::{ChatOptions, Message, Role, Tool, ToolChoice};
 use llama_worker_engine::llama::{Batch, Context, Decoded, FlashAttention, KvCacheType, Token, argmax};
 use llama_worker_engine::sampling::{Constraint, DryRepeatPenalty, Mirostat, MirostatVersion, RepeatPenalty, SamplingOptions, Xtc};
 use llama_worker_engine::worker::{ContextOptions, GenerationOptions, GenerationResult, Input, SessionId, Speculation};
@@ -94,9 +94,11 @@ fn told(tokens: Vec<i32>, result: GenerationResult) -> impl PartialEq + std::fmt
     )
 }
 
-#[test]
-fn guesses_change_no_answer_whatever_chooses_the_tokens() {
-    let sampled = |change: &dyn Fn(&mut SamplingOptions)| {
+type Case = (&'static str, GenerationOptions);
+
+/// Everything by which a token can be drawn.
+fn draws() -> Vec<Case> {
+    let with = |change: &dyn Fn(&mut SamplingOptions)| {
         let mut sampling = SamplingOptions {
             temperature: 0.8,
             seed: Some(7),
@@ -105,17 +107,42 @@ fn guesses_change_no_answer_whatever_chooses_the_tokens() {
         change(&mut sampling);
         GenerationOptions { sampling, ..options(80) }
     };
+    let xtc = Xtc {
+        probability: 0.5,
+        threshold: 0.1,
+    };
+    let mirostat = Mirostat {
+        version: MirostatVersion::V2,
+        tau: 5.0,
+        eta: 0.1,
+    };
+    vec![
+        ("a draw", with(&|_| {})),
+        ("all tokens", with(&|sampling| (sampling.top_k, sampling.top_p) = (0, 1.0))),
+        ("without end", with(&|sampling| sampling.ignore_eos = true)),
+        (
+            "repeat penalty",
+            with(&|sampling| sampling.repeat_penalty = Some(RepeatPenalty::default())),
+        ),
+        (
+            "dry",
+            with(&|sampling| sampling.dry_repeat_penalty = Some(DryRepeatPenalty::default())),
+        ),
+        ("xtc", with(&|sampling| sampling.xtc = Some(xtc))),
+        ("mirostat", with(&|sampling| sampling.mirostat = Some(mirostat))),
+    ]
+}
+
+/// Everything that forces or ends an answer.
+fn forms() -> Vec<Case> {
+    let constrained = |constraint| GenerationOptions {
+        constraint: Some(constraint),
+        ..options(80)
+    };
+    let grammar = r#"root ::= ("yes " | "no " | "maybe "){20} "!""#;
+    let schema = r#"{"type":"array","items":{"enum":["one","two"]},"minItems":8,"maxItems":8}"#;
     let stops = GenerationOptions {
         stop_strings: vec!["7".into(), "the cat sat on the m".into()],
-        ..options(80)
-    };
-    let grammar = GenerationOptions {
-        constraint: Some(Constraint::Grammar(r#"root ::= ("yes " | "no " | "maybe "){20} "!""#.into())),
-        ..options(80)
-    };
-    let schema = r#"{"type":"array","items":{"enum":["one","two"]},"minItems":8,"maxItems":8}"#;
-    let schema = GenerationOptions {
-        constraint: Some(Constraint::JsonSchema(schema.into())),
         ..options(80)
     };
     let logprobs = GenerationOptions {
@@ -126,49 +153,38 @@ fn guesses_change_no_answer_whatever_chooses_the_tokens() {
         response_prefix: Some("1, 2, 3, 4, 1, 2, 3,".into()),
         ..options(60)
     };
-    let cases = [
+    vec![
         ("greedy", options(100)),
         ("one token", options(1)),
         ("two tokens", options(2)),
-        ("a draw", sampled(&|_| {})),
-        ("all tokens", sampled(&|sampling| (sampling.top_k, sampling.top_p) = (0, 1.0))),
-        ("without end", sampled(&|sampling| sampling.ignore_eos = true)),
-        (
-            "repeat penalty",
-            sampled(&|sampling| sampling.repeat_penalty = Some(RepeatPenalty::default())),
-        ),
-        (
-            "dry",
-            sampled(&|sampling| sampling.dry_repeat_penalty = Some(DryRepeatPenalty::default())),
-        ),
-        (
-            "xtc",
-            sampled(&|sampling| {
-                sampling.xtc = Some(Xtc {
-                    probability: 0.5,
-                    threshold: 0.1,
-                });
-            }),
-        ),
-        (
-            "mirostat",
-            sampled(&|sampling| {
-                sampling.mirostat = Some(Mirostat {
-                    version: MirostatVersion::V2,
-                    tau: 5.0,
-                    eta: 0.1,
-                });
-            }),
-        ),
         ("stop strings", stops),
-        ("grammar", grammar),
-        ("schema", schema),
+        ("grammar", constrained(Constraint::Grammar(grammar.into()))),
+        ("schema", constrained(Constraint::JsonSchema(schema.into()))),
+        ("tools", with_tools()),
         ("logprobs", logprobs),
         ("prefix", prefix),
-    ];
+    ]
+}
+
+fn with_tools() -> GenerationOptions {
+    let tool = Tool {
+        name: "get_weather".into(),
+        description: "The weather in a city".into(),
+        parameters: r#"{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}"#.into(),
+    };
+    let chat = ChatOptions {
+        tools: vec![tool],
+        tool_choice: ToolChoice::Required,
+        ..Default::default()
+    };
+    GenerationOptions { chat, ..options(80) }
+}
+
+#[test]
+fn guesses_change_no_answer_whatever_chooses_the_tokens() {
     let worker = Worker::ready();
     let (mut n_drafted, mut n_accepted) = (0, 0);
-    for (name, options) in &cases {
+    for (name, options) in draws().into_iter().chain(forms()) {
         for text in REPETITIVE {
             let ask = |options: GenerationOptions| {
                 worker.create_context(ContextOptions::default()).unwrap();
@@ -176,7 +192,7 @@ fn guesses_change_no_answer_whatever_chooses_the_tokens() {
             };
             let (tokens, plain) = ask(options.clone());
             assert_eq!(plain.usage.drafted_tokens, 0);
-            let (guessed_tokens, guessed) = ask(guessing(options));
+            let (guessed_tokens, guessed) = ask(guessing(&options));
             n_drafted += guessed.usage.drafted_tokens;
             n_accepted += guessed.usage.accepted_tokens;
             assert!(guessed.usage.accepted_tokens <= guessed.usage.drafted_tokens);
@@ -221,7 +237,9 @@ fn conversations_go_on_behind_guesses_and_beside_each_other() {
         worker.create_context(context).unwrap();
         let mut random = Random::new(3);
         let mut said: Vec<(SessionId, Vec<Message>)> = (1..=6).map(|id| (SessionId(id), Vec::new())).collect();
-        said.iter().for_each(|(id, _)| worker.create_session(*id, vec![]));
+        for (id, _) in &said {
+            worker.create_session(*id, vec![]);
+        }
         for _ in 0..3 {
             let mut under_way = Vec::new();
             for (id, messages) in &mut said {

@@ -8,6 +8,8 @@ const SHARE: f64 = 0.01;
 /// Guesses end when they have cost so much more than they gave, until that is earned back.
 const DEEPEST_DEBT: f64 = 1.0;
 const MOST_SAVED: f64 = 1.0;
+/// After so many evaluations with guesses comes one without: what it takes is what guesses are measured by.
+const MOST_IN_A_ROW: u32 = 32;
 /// How much the last guess counts.
 const NEWEST: f64 = 0.2;
 /// How often guesses are right at first, by how many tokens before them were the same: two, three, four.
@@ -19,6 +21,7 @@ pub(super) struct Gate {
     /// How often one token of a guess is right when those before it were.
     rates: [f64; 3],
     savings: f64,
+    n_in_a_row: u32,
 }
 
 impl Gate {
@@ -26,12 +29,13 @@ impl Gate {
         Self {
             rates: FIRST_HOPES,
             savings: 0.0,
+            n_in_a_row: 0,
         }
     }
 
     /// How many tokens to guess, at most `most`, after `n_same` tokens that were the same. `price`: what so many more tokens cost.
     pub(super) fn length(&self, n_same: usize, most: usize, price: impl Fn(usize) -> f64) -> usize {
-        if self.savings < -DEEPEST_DEBT || most == 0 {
+        if self.savings < -DEEPEST_DEBT || self.n_in_a_row >= MOST_IN_A_ROW || most == 0 {
             return 0;
         }
         let rate = self.rates[class(n_same)];
@@ -46,9 +50,11 @@ impl Gate {
     /// Takes notice of an evaluation: of `n_guessed` tokens, for which `price` was paid, the first `n_right` were right.
     pub(super) fn observe(&mut self, n_same: usize, n_guessed: usize, n_right: usize, price: f64) {
         if n_guessed == 0 {
+            self.n_in_a_row = 0;
             self.savings = (self.savings + SHARE).min(MOST_SAVED);
             return;
         }
+        self.n_in_a_row += 1;
         let rate = &mut self.rates[class(n_same)];
         for is_right in (0..n_guessed.min(n_right + 1)).map(|index| index < n_right) {
             *rate += NEWEST * (f64::from(u8::from(is_right)) - *rate);
@@ -78,6 +84,12 @@ fn count(number: usize) -> f64 {
     f64::from(u32::try_from(number).unwrap_or(u32::MAX))
 }
 
+/// An evaluation that was held up counts as this much longer than the others.
+const LONGEST: f64 = 3.0;
+
+/// How much of what a width seemed to cost stays with each evaluation of another.
+const FORGETTING: f64 = 0.995;
+
 /// How long evaluations of few tokens take, by how many they are.
 #[derive(Debug, Default)]
 pub(super) struct Costs {
@@ -86,36 +98,48 @@ pub(super) struct Costs {
 }
 
 impl Costs {
-    /// Takes notice of an evaluation of `width` tokens.
+    /// Takes notice of an evaluation of `width` tokens of answers.
     pub(super) fn observe(&mut self, width: usize, seconds: f64) {
-        /// Wider ones are prompts.
-        const WIDEST: usize = 64;
-        /// An evaluation that was held up counts as this much longer than the others.
-        const LONGEST: f64 = 3.0;
-        const NEWEST: f64 = 0.25;
+        /// As many sequences as a context may have, and guesses.
+        const WIDEST: usize = 512;
         if width == 0 || width > WIDEST {
             return;
         }
         if self.seconds.len() <= width {
             self.seconds.resize(width + 1, 0.0);
         }
-        let known = &mut self.seconds[width];
-        *known = if *known > 0.0 {
-            NEWEST.mul_add(seconds.min(LONGEST * *known) - *known, *known)
-        } else {
-            seconds
+        let known = self.seconds[width];
+        // What else happens on a machine only makes evaluations longer, so a short one says more.
+        let newest = if seconds < known { 0.5 } else { 0.1 };
+        self.seconds[width] = match known {
+            0.0 => seconds.min(self.estimate(1).map_or(f64::INFINITY, |one| one * count(width))),
+            known => newest * (seconds.min(LONGEST * known) - known) + known,
         };
+        // A width that seemed too dear is not looked at: in the end it must seem cheap again.
+        let least = self.seconds[width];
+        for wider in self.seconds[width + 1..].iter_mut().filter(|wider| **wider > least) {
+            *wider = (*wider * FORGETTING).max(least);
+        }
     }
 
-    /// What `more` tokens cost in an evaluation of `width`, in tokens: every answer in it waits for them.
+    /// What `more` tokens cost in an evaluation of `width`, in tokens: every answer in it waits for them. No more than evaluations of their own;
+    /// where nothing is known, that.
     pub(super) fn price(&self, width: usize, more: usize) -> f64 {
-        /// What a token costs where nothing is known.
-        const GUESS: f64 = 0.25;
-        let before = self.estimate(width);
-        match (before, self.estimate(width + more)) {
+        let price = match (self.estimate(width), self.estimate(width + more)) {
             (Some(before), Some(after)) => (after / before - 1.0).max(0.0) * count(width),
-            _ => GUESS * count(more),
-        }
+            _ => f64::INFINITY,
+        };
+        price.min(count(more) * count(width))
+    }
+
+    /// What each of `n_guessed` tokens did cost, in tokens, in an evaluation of `width` with them that took so long.
+    pub(super) fn bill(&self, width: usize, n_guessed: usize, seconds: f64) -> f64 {
+        let without = width.saturating_sub(n_guessed);
+        let Some(before) = self.estimate(without).filter(|_| n_guessed > 0) else {
+            return 0.0;
+        };
+        let each = (seconds / before - 1.0) * count(without) / count(n_guessed);
+        each.clamp(0.0, LONGEST)
     }
 
     /// By the known widths on both sides, or the lower one and what a further token of it cost.
@@ -221,10 +245,29 @@ mod tests {
     }
 
     #[test]
+    fn bills_are_what_it_took() {
+        let mut costs = Costs::default();
+        assert_eq!(costs.bill(5, 4, 1.0).to_string(), "0");
+        costs.observe(1, 1.0);
+        costs.observe(2, 1.0);
+        let cases = [
+            (5, 4, 1.2, 0.05),
+            (1, 0, 9.0, 0.0),
+            (5, 4, 0.5, 0.0),
+            (2, 1, 100.0, LONGEST),
+            (6, 4, 1.2, 0.1),
+        ];
+        for (width, n_guessed, seconds, expected) in cases {
+            let bill = costs.bill(width, n_guessed, seconds);
+            assert!((bill - expected).abs() < 1e-9, "{bill} for {n_guessed} of {width} in {seconds}");
+        }
+    }
+
+    #[test]
     fn prices_are_those_of_the_widths_that_were_seen() {
         let mut costs = Costs::default();
         let close = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found}, not {expected}");
-        close(costs.price(1, 4), 1.0);
+        close(costs.price(1, 4), 4.0);
         costs.observe(1, 1.0);
         close(costs.price(1, 4), 1.0);
         costs.observe(5, 1.2);
@@ -235,8 +278,14 @@ mod tests {
         close(costs.price(3, 2), (1.2 / 1.1 - 1.0) * 3.0);
         costs.observe(1, 1000.0);
         assert!(costs.price(1, 4) < 1.0, "one that was held up says little");
+        costs.observe(9, 1000.0);
+        close(costs.price(1, 8), 8.0);
+        for _ in 0..1000 {
+            costs.observe(1, 1.2);
+        }
+        assert!(costs.price(1, 8) < 1.0, "in the end it is tried again");
         costs.observe(0, 9.0);
         costs.observe(10_000, 9.0);
-        assert!(costs.seconds.len() < 100);
+        assert!(costs.seconds.len() < 1000);
     }
 }

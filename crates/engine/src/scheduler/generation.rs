@@ -268,7 +268,6 @@ struct Guesses {
 pub(super) struct Draft {
     pub(super) tokens: Vec<Token>,
     n_same: usize,
-    price: f64,
 }
 
 /// A token that the model does not choose.
@@ -423,16 +422,15 @@ impl Generation {
             Some(guess)
         });
         guess.map_or_else(Draft::default, |guess| Draft {
-            price: costs.price(width, guess.tokens.len()),
             tokens: guess.tokens,
             n_same: guess.n_same,
         })
     }
 
-    /// Takes notice of how many tokens of `draft` were right.
-    pub(super) fn note_draft(&mut self, draft: &Draft, n_right: usize) {
+    /// Takes notice of how many tokens of `draft` were right, and what all of them cost.
+    pub(super) fn note_draft(&mut self, draft: &Draft, n_right: usize, price: f64) {
         let Some(guesses) = &mut self.guesses else { return };
-        guesses.gate.observe(draft.n_same, draft.tokens.len(), n_right, draft.price);
+        guesses.gate.observe(draft.n_same, draft.tokens.len(), n_right, price);
         self.result.usage.drafted_tokens += draft.tokens.len();
         self.result.usage.accepted_tokens += n_right;
     }

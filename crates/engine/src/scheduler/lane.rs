@@ -264,17 +264,18 @@ impl Lane {
         }
     }
 
-    /// Whether guesses are in the batch under way.
-    pub(super) fn has_draft(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| !running.draft.tokens.is_empty())
+    /// The number of guesses in the batch under way.
+    pub(super) fn n_drafted(&self) -> usize {
+        self.running.as_ref().map_or(0, |running| running.draft.tokens.len())
     }
 
     /// Takes the token that the logits at `index` give and, as long as that is what was guessed, the next. Returns how the generation ended, if it
-    /// did, and how many guesses were wrong or came too late. A panic on the way leaves it running, to be failed.
+    /// did, and how many guesses were wrong or came too late. `price`: what each guess cost. A panic on the way leaves it running, to be failed.
     pub(super) fn advance(
         &mut self,
         context: &Context<'_>,
         index: usize,
+        price: f64,
         model: &Model,
         piece: &mut Vec<u8>,
     ) -> (Option<Result<StopReason>>, usize) {
@@ -298,8 +299,10 @@ impl Lane {
             }
             n_right += 1;
         };
-        running.generation.note_draft(&draft, n_right);
-        (ending, draft.tokens.len() - n_right)
+        let n_guessed = draft.tokens.len();
+        let price_of_all = price * f64::from(u32::try_from(n_guessed).unwrap_or(u32::MAX));
+        running.generation.note_draft(&draft, n_right, price_of_all);
+        (ending, n_guessed - n_right)
     }
 
     /// The slot that it runs in.

@@ -47,6 +47,8 @@ pub struct Scheduler<'model> {
     costs: Costs,
     /// The memory was too full for guesses.
     skips_drafts: bool,
+    /// There are tokens of a prompt in the batch.
+    fills_prompt: bool,
     batch: Batch,
     slots: Vec<Slot>,
     lanes: BTreeMap<SessionId, Lane>,
@@ -82,6 +84,7 @@ impl<'model> Scheduler<'model> {
             governor: Governor::new(params.threads, params.most_threads),
             costs: Costs::default(),
             skips_drafts: false,
+            fills_prompt: false,
             slots: (0..n_sequences).map(Slot::new).collect(),
             lanes,
             active: Vec::new(),
@@ -138,12 +141,15 @@ impl<'model> Scheduler<'model> {
             Ok(Decoded::Done) => {
                 let took = begun_at.elapsed();
                 self.governor.observe(width, took);
-                self.costs.observe(width, took.as_secs_f64());
-                self.advance(&outputs);
+                let price = self.costs.bill(width, self.n_drafted(), took.as_secs_f64());
+                if !self.fills_prompt {
+                    self.costs.observe(width, took.as_secs_f64());
+                }
+                self.advance(&outputs, price);
             }
             Ok(Decoded::Aborted) => self.resync(),
             // Nobody makes room for a guess.
-            Ok(Decoded::NoSpace) if self.active_lanes().any(Lane::has_draft) => self.skips_drafts = true,
+            Ok(Decoded::NoSpace) if self.n_drafted() > 0 => self.skips_drafts = true,
             Ok(Decoded::NoSpace) => self.make_room(),
             Err(reason) => self.fail_filled(&reason),
         }
@@ -236,7 +242,8 @@ impl<'model> Scheduler<'model> {
         let shares = plan::shares(&demands, self.context.batch_size());
         let width = shares.iter().sum();
         // A prompt is evaluated as fast as can be, and with it nothing that may be in vain.
-        let may_draft = !std::mem::take(&mut self.skips_drafts) && !demands.iter().any(|(demand, _)| matches!(demand, Demand::Prompt(_)));
+        self.fills_prompt = demands.iter().any(|(demand, _)| matches!(demand, Demand::Prompt(_)));
+        let may_draft = !std::mem::take(&mut self.skips_drafts) && !self.fills_prompt;
         let n_free = if may_draft { self.context.batch_size() - width } else { 0 };
         let mut room = DraftRoom {
             costs: &self.costs,
@@ -260,13 +267,18 @@ impl<'model> Scheduler<'model> {
         running.map(|running| running.generation.abort.clone()).collect()
     }
 
-    fn advance(&mut self, outputs: &[(SessionId, Option<usize>)]) {
+    fn n_drafted(&self) -> usize {
+        self.active_lanes().map(Lane::n_drafted).sum()
+    }
+
+    /// `price`: what each guess cost.
+    fn advance(&mut self, outputs: &[(SessionId, Option<usize>)], price: f64) {
         for (id, output) in outputs {
             let Some(lane) = self.lanes.get_mut(id) else { continue };
             lane.evaluated(&mut self.slots);
             let Some(index) = output else { continue };
             lane.note_threads(self.governor.settled());
-            let (ending, n_wrong) = lane.advance(&self.context, *index, self.model, &mut self.piece);
+            let (ending, n_wrong) = lane.advance(&self.context, *index, price, self.model, &mut self.piece);
             let kept = lane
                 .slot_of(&mut self.slots)
                 .is_none_or(|slot| slot.drop_last(n_wrong, &mut self.context));

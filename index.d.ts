@@ -280,11 +280,17 @@ export interface CreateContextOptions {
    */
   batchSize?: number | "auto" | null | undefined;
   /**
-   * Conversations whose memory is kept at the same time, 1 to 256; they share `contextSize`. There may be more sessions than that: one whose
-   * memory was given away is evaluated anew.
+   * Conversations whose memory is kept at the same time, 1 to 256; they share `contextSize`. There may be more sessions than that: one that
+   * has lost its place comes back from `sessionCacheBytes`.
    * @default 4
    */
   sequences?: number | null | undefined;
+  /**
+   * The most bytes of the machine's memory, beside the context, for the states of conversations that have lost their place in it, and, with models
+   * whose memory cannot be cut back, for states in the midst of a conversation. What is saved there is not evaluated again. 0 saves nothing.
+   * @default "auto": an eighth of what the machine has left, at most 512 MiB
+   */
+  sessionCacheBytes?: number | "auto" | null | undefined;
   /**
    * CPU threads, 1 to 512; never more are used than the machine has processors.
    * @default "auto": `numThreads` of `init`
@@ -314,6 +320,8 @@ export interface ContextInfo {
   sequences: number;
   /** CPU threads at first; with `"auto"` others are tried, see `timings.threads`. */
   threads: number;
+  /** The most bytes that states of conversations may take outside of the context. They are taken when something is saved. */
+  sessionCacheBytes: number;
 }
 
 /** A part of a message's content. Other kinds of parts, such as images, are refused. */

@@ -45,6 +45,44 @@ test("more sessions than the context keeps in memory remember all the same", asy
   for (const [index, { text }] of answers.entries()) assert.match(text, RegExp(names[index]));
 });
 
+test("a session that has lost its place to another comes back without evaluation", async (context) => {
+  const worker = await loadedWorker(context);
+  for (const sessionCacheBytes of [64 * 1024 * 1024, 0]) {
+    const created = await worker.createContext({ threads: 1, sequences: 1, sessionCacheBytes });
+    assert.equal(created.sessionCacheBytes, sessionCacheBytes);
+    const [one, two] = await Promise.all([worker.createSession({ systemPrompt: ONE_WORD }), worker.createSession()]);
+    const { usage: before } = await one.generate(STORY, { maxTokens: 100 });
+    await two.generate(STORY);
+    const { usage } = await one.generate(ASK_NAME);
+    const isBack = usage.cachedTokens >= before.promptTokens + before.completionTokens - 10;
+    assert.equal(isBack, sessionCacheBytes > 0, JSON.stringify({ before, usage }));
+  }
+});
+
+test("sessions that ask at the same time evaluate their system prompt once", async (context) => {
+  const worker = await readyWorker(context);
+  const systemPrompt = "You are a helpful assistant. ".repeat(20);
+  const alone = await worker.generate(CAPITAL.question, { systemPrompt, maxTokens: 1 });
+  await worker.createContext({ threads: 1, sessionCacheBytes: 0 });
+  const sessions = await Promise.all([1, 2, 3, 4].map(() => worker.createSession({ systemPrompt })));
+  const answers = await Promise.all(sessions.map((session) => session.generate(CAPITAL.question)));
+  for (const { text } of answers) assert.equal(text, answers[0].text);
+  const evaluated = answers.map(({ usage }) => usage.promptTokens - usage.cachedTokens);
+  const total = evaluated.reduce((sum, tokens) => sum + tokens);
+  assert.ok(total < alone.usage.promptTokens * 2, `${evaluated} tokens of ${alone.usage.promptTokens} each`);
+});
+
+test("by default states of sessions get a modest share of the machine's memory", async (context) => {
+  const worker = await loadedWorker(context);
+  for (const sessionCacheBytes of [undefined, null, "auto"]) {
+    const created = await worker.createContext({ sessionCacheBytes: /** @type {any} */ (sessionCacheBytes) });
+    assert.ok(
+      created.sessionCacheBytes > 0 && created.sessionCacheBytes <= 512 * 1024 * 1024,
+      `${created.sessionCacheBytes}`,
+    );
+  }
+});
+
 test("worker.session is the default session", async (context) => {
   const worker = await readyWorker(context);
   assert.equal(worker.session, worker.session);
@@ -339,6 +377,18 @@ for (const [name, code, message, call] of /** @type {[string, string, RegExp, (w
   ["countTokens of a number", "INVALID_OPTION", /prompt.*5/, (worker) => worker.session.countTokens(5)],
   ["preload options are a text", "INVALID_OPTION", /preload.*`"x"`/, (worker) => worker.session.preload("x", "x")],
   ["sequences are 0", "INVALID_OPTION", /sequences.*0/, (worker) => worker.createContext({ sequences: 0 })],
+  ...[-1, 1.5, "much", 2 ** 53, Number.NaN].map((sessionCacheBytes) => [
+    `sessionCacheBytes are ${sessionCacheBytes}`,
+    "INVALID_OPTION",
+    /sessionCacheBytes/,
+    (worker) => worker.createContext({ sessionCacheBytes }),
+  ]),
+  [
+    "sessionCacheBytes are more than any machine has",
+    "INSUFFICIENT_MEMORY",
+    /the context needs/,
+    (worker) => worker.createContext({ sessionCacheBytes: 2 ** 50 }),
+  ],
   ["sequences are 257", "INVALID_OPTION", /sequences.*257/, (worker) => worker.createContext({ sequences: 257 })],
 ])) {
   test(`${name}: ${code}`, async (context) => {

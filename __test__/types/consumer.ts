@@ -69,12 +69,13 @@ export async function classWithEverything(): Promise<void> {
   const context: ContextInfo = await worker.createContext({
     contextSize: Math.min(model.contextSize, 4096),
     batchSize: 256,
+    sessionCacheBytes: 1 << 20,
     threads: info.devices.length,
     flashAttention: "auto",
     kvCacheType: "q8_0",
   });
   const result: GenerationResult = await worker.generate(
-    `${context.contextSize}`,
+    `${context.contextSize} ${context.sessionCacheBytes}`,
     { maxTokens: 8 },
     (chunk) => chunk.length,
   );

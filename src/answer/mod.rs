@@ -128,6 +128,7 @@ pub(crate) struct ContextAnswer {
     batch_size: usize,
     sequences: u32,
     threads: u32,
+    session_cache_bytes: f64,
 }
 
 impl From<ContextInfo> for ContextAnswer {
@@ -137,6 +138,7 @@ impl From<ContextInfo> for ContextAnswer {
             batch_size: info.batch_size,
             sequences: info.sequences,
             threads: info.threads,
+            session_cache_bytes: js_number(info.session_cache),
         }
     }
 }

@@ -13,6 +13,9 @@ const MAX_THREADS: i64 = 512;
 /// llama.cpp has room for this many sequences in a context.
 const MAX_SEQUENCES: i64 = 256;
 
+/// JavaScript's largest number between which and 0 no whole number is missing.
+const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
+
 /// What `init` was asked for.
 pub(crate) struct InitOptions {
     pub(crate) gpu: Gpu,
@@ -88,7 +91,17 @@ pub(crate) fn context(fields: &Fields<'_>) -> Result<ContextOptions> {
         flash_attention: flash_attention(fields)?,
         kv_cache_type: kv_cache_type(fields)?,
         ignores_memory: fields.boolean("ignoreMemorySafetyChecks")?.unwrap_or(false),
+        session_cache: session_cache(fields)?,
     })
+}
+
+fn session_cache(fields: &Fields<'_>) -> Result<Option<u64>> {
+    const NAME: &str = "sessionCacheBytes";
+    if matches!(fields.get(NAME)?, Some(Any::C(word)) if word == "auto") {
+        return Ok(None);
+    }
+    let bytes = fields.integer(NAME, 0..=MAX_SAFE_INTEGER, "a whole number of bytes from 0, or \"auto\"")?;
+    Ok(bytes.map(i64::cast_unsigned))
 }
 
 fn threads(fields: &Fields<'_>, name: &str) -> Result<Option<u32>> {

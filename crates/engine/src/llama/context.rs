@@ -36,6 +36,8 @@ pub struct ContextParams {
     pub kv_cache_type: KvCacheType,
     /// Do not compare what it needs with what the machine has.
     pub ignores_memory: bool,
+    /// Bytes besides, for states of sequences outside of the context; `None` = [`Context::spare_bytes`].
+    pub session_cache: Option<u64>,
 }
 
 /// Whether attention uses the fused kernels.
@@ -87,8 +89,9 @@ pub struct Context<'model> {
     n_threads: i32,
     n_vocab: usize,
     /// How far back layers with a sliding window look; 0 where there are none.
-    window: usize,
-    can_cut: bool,
+    pub(super) window: usize,
+    pub(super) can_cut: bool,
+    pub(super) can_share: bool,
     model: PhantomData<&'model Model>,
 }
 
@@ -116,6 +119,7 @@ impl<'model> Context<'model> {
             n_vocab: model.n_vocab(),
             window: model.window(),
             can_cut: model.can_cut_memory(),
+            can_share: model.can_share_memory(),
             model: PhantomData,
         };
         context.set_threads(params.threads);
@@ -127,15 +131,15 @@ impl<'model> Context<'model> {
     ///
     /// # Errors
     /// [`Error::ContextCreationFailed`] for a combination that llama.cpp does not offer. [`Error::InsufficientMemory`] when the machine
-    /// has too little: Linux grants any allocation and kills the process when it is used. Memory is not looked at for models on a GPU, nor
-    /// for recurrent ones.
+    /// has too little: Linux grants any allocation and kills the process when it is used. Models on a GPU, and recurrent ones, are not
+    /// reckoned, but what is asked for besides is.
     pub fn check(model: &Model, params: &ContextParams, freed: u64) -> Result<()> {
         check_kv_cache_type(model, params)?;
-        // The memory of recurrent and hybrid models does not grow as that of plain attention, by which it is reckoned here.
-        if params.ignores_memory || model.is_offloaded() || !model.can_cut_memory() {
+        let needed = Self::reckoned_bytes(model, params).saturating_add(params.session_cache.unwrap_or(0));
+        if params.ignores_memory || needed == 0 {
             return Ok(());
         }
-        let (needed, available) = (Self::needed_bytes(model, params), memory::available().saturating_add(freed));
+        let available = memory::available().saturating_add(freed);
         if needed > available {
             return Err(Error::InsufficientMemory {
                 what: "the context",
@@ -154,6 +158,22 @@ impl<'model> Context<'model> {
         // The attention mask of one batch, four bytes a position.
         let mask = u64::from(params.batch_size) * 4;
         u64::from(params.context_size).saturating_mul(keys_and_values.saturating_add(mask))
+    }
+
+    /// A modest share of what the machine has left beside a context that has yet to fill its memory, for states of sequences.
+    #[must_use]
+    pub fn spare_bytes(model: &Model, params: &ContextParams) -> u64 {
+        const SHARE: u64 = 8;
+        const MOST: u64 = 512 << 20;
+        let left = memory::available().saturating_sub(Self::reckoned_bytes(model, params));
+        (left / SHARE).min(MOST)
+    }
+
+    /// The memory of recurrent and hybrid models does not grow as that of plain attention, by which it is reckoned here; that of models on a
+    /// GPU is elsewhere.
+    fn reckoned_bytes(model: &Model, params: &ContextParams) -> u64 {
+        let is_reckoned = !model.is_offloaded() && model.can_cut_memory();
+        if is_reckoned { Self::needed_bytes(model, params) } else { 0 }
     }
 
     fn attach(&self) -> Result<()> {
@@ -281,13 +301,31 @@ impl<'model> Context<'model> {
         usize::try_from(last + 1).unwrap_or(0)
     }
 
+    /// Whether [`Self::cut`] would succeed.
+    #[must_use]
+    pub fn can_cut_to(&self, sequence: i32, n_tokens: usize) -> bool {
+        let is_shorter = n_tokens < self.held(sequence);
+        n_tokens == 0 || !is_shorter || (self.can_cut && self.holds_window(sequence, n_tokens))
+    }
+
+    /// Whether a sequence can lose what a token further back would see, though it is not cut itself.
+    #[must_use]
+    pub fn has_window(&self) -> bool {
+        self.window > 0
+    }
+
     /// Whether everything is still there that a token behind the first `n_tokens` sees. Of layers with a sliding window llama.cpp gives the
     /// cells that the newest token does not see to any sequence; a token further back would see them.
     fn holds_window(&self, sequence: i32, n_tokens: usize) -> bool {
+        let first = self.first_held(sequence);
+        n_tokens == 0 || first == 0 || first + self.window <= n_tokens + 1
+    }
+
+    /// The position of the first token that all layers with keys still hold.
+    pub(super) fn first_held(&self, sequence: i32) -> usize {
         // SAFETY: the context and its memory are live; an empty sequence has -1.
         let first = unsafe { sys::llama_memory_seq_pos_min(self.memory(), sequence) };
-        let first = usize::try_from(first).unwrap_or(0);
-        n_tokens == 0 || first == 0 || first + self.window <= n_tokens + 1
+        usize::try_from(first).unwrap_or(0)
     }
 
     fn watch(&self) -> &Watch {
@@ -295,12 +333,12 @@ impl<'model> Context<'model> {
         unsafe { self.watch.as_ref() }
     }
 
-    fn memory(&self) -> sys::llama_memory_t {
+    pub(super) fn memory(&self) -> sys::llama_memory_t {
         // SAFETY: the context is live; `attach` made sure that it has memory.
         unsafe { sys::llama_get_memory(self.raw()) }
     }
 
-    fn raw(&self) -> *mut sys::llama_context {
+    pub(super) fn raw(&self) -> *mut sys::llama_context {
         self.raw.as_ptr()
     }
 }

@@ -16,6 +16,7 @@ mod model;
 mod rows;
 mod sampler;
 mod shim;
+mod state;
 mod templates;
 mod threadpool;
 mod vocabulary;
@@ -32,6 +33,7 @@ pub use log::set_debug;
 pub use model::{Model, ModelInfo, ModelParams};
 pub(crate) use rows::row_cuts;
 pub use sampler::{SamplerChain, SamplerStage, argmax};
+pub use state::SequenceState;
 pub use templates::{AnswerParser, AnswerSyntax, ParsedAnswer, RenderRequest, RenderedChat, TemplateAbilities, Templates, ThinkingTags};
 pub use vocabulary::Vocabulary;
 

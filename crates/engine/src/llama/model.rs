@@ -305,6 +305,11 @@ impl Model {
         !(self.inner.is_recurrent() || self.inner.is_hybrid())
     }
 
+    /// Whether sequences can share what they hold. In the compressed memory of `DeepSeek` V4 llama.cpp ends the process when they are to share a part.
+    pub(super) fn can_share_memory(&self) -> bool {
+        self.metadata("general.architecture").as_deref() != Some("deepseek4")
+    }
+
     /// How far back layers with a sliding window look; 0 where there are none.
     pub(super) fn window(&self) -> usize {
         // SAFETY: the model is live.

@@ -421,6 +421,18 @@ int32_t lw_decode(llama_context * context, llama_batch batch, char ** error) {
     return guarded(error, int32_t(LW_THREW), [&] { return llama_decode(context, batch); });
 }
 
+size_t lw_state_size(llama_context * context, llama_seq_id sequence, char ** error) {
+    return guarded(error, size_t(0), [&] { return llama_state_seq_get_size(context, sequence); });
+}
+
+size_t lw_state_save(llama_context * context, llama_seq_id sequence, uint8_t * bytes, size_t n_bytes, char ** error) {
+    return guarded(error, size_t(0), [&] { return llama_state_seq_get_data(context, bytes, n_bytes, sequence); });
+}
+
+size_t lw_state_restore(llama_context * context, llama_seq_id sequence, const uint8_t * bytes, size_t n_bytes, char ** error) {
+    return guarded(error, size_t(0), [&] { return llama_state_seq_set_data(context, bytes, n_bytes, sequence); });
+}
+
 int32_t lw_tokenize(
         const llama_vocab * vocab, const char * text, int32_t text_len,
         llama_token * tokens, int32_t n_tokens_max, bool parse_special, char ** error) {

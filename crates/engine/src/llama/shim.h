@@ -31,6 +31,13 @@ struct gguf_context * lw_gguf_open(const char * path, char ** error);
 
 struct llama_context * lw_context_new(struct llama_model * model, struct llama_context_params params, char ** error);
 int32_t lw_decode(struct llama_context * context, struct llama_batch batch, char ** error);
+
+// The memory of one sequence as bytes: how many there are, copied out, copied in. Each returns how many bytes it took; 0 is a failure. One that
+// failed to come in leaves the sequence in an unknown state.
+size_t lw_state_size(struct llama_context * context, llama_seq_id sequence, char ** error);
+size_t lw_state_save(struct llama_context * context, llama_seq_id sequence, uint8_t * bytes, size_t n_bytes, char ** error);
+size_t lw_state_restore(struct llama_context * context, llama_seq_id sequence, const uint8_t * bytes, size_t n_bytes, char ** error);
+
 int32_t lw_tokenize(
     const struct llama_vocab * vocab, const char * text, int32_t text_len,
     llama_token * tokens, int32_t n_tokens_max, bool parse_special, char ** error);

@@ -27,6 +27,21 @@ unsafe extern "C" {
         error: *mut *mut c_char,
     ) -> *mut sys::llama_context;
     pub(super) fn lw_decode(context: *mut sys::llama_context, batch: sys::llama_batch, error: *mut *mut c_char) -> i32;
+    pub(super) fn lw_state_size(context: *mut sys::llama_context, sequence: i32, error: *mut *mut c_char) -> usize;
+    pub(super) fn lw_state_save(
+        context: *mut sys::llama_context,
+        sequence: i32,
+        bytes: *mut u8,
+        n_bytes: usize,
+        error: *mut *mut c_char,
+    ) -> usize;
+    pub(super) fn lw_state_restore(
+        context: *mut sys::llama_context,
+        sequence: i32,
+        bytes: *const u8,
+        n_bytes: usize,
+        error: *mut *mut c_char,
+    ) -> usize;
     pub(super) fn lw_tokenize(
         vocab: *const sys::llama_vocab,
         text: *const c_char,

@@ -199,7 +199,7 @@ impl Lane {
         let demand = match &running.generation {
             _ if running.is_parked => Demand::Idle,
             generation if generation.next.is_some() => Demand::Token,
-            generation => Demand::Prompt(generation.prompt.len().saturating_sub(slots[running.slot].held.len())),
+            generation => Demand::Prompt(slots[running.slot].remaining(generation.prompt.len())),
         };
         (demand, running.generation.options.priority)
     }

@@ -3,6 +3,7 @@
 //! Owns a context; knows nothing of threads, commands or JavaScript. Each [`Scheduler::step`] is at most one evaluation, so that between
 //! two steps the thread can look at its inbox.
 
+mod cache;
 mod fit;
 mod gate;
 mod generation;
@@ -11,6 +12,7 @@ mod job;
 mod lane;
 mod plan;
 mod reply;
+mod reuse;
 mod slot;
 
 pub use generation::{
@@ -28,6 +30,7 @@ use crate::error::{Error, Result};
 use crate::llama::{AbortFlag, Batch, Context, ContextParams, Decoded, MOST_DRAFTED, Model};
 use crate::session::Conversation;
 use crate::session::slots;
+use cache::StateCache;
 use gate::Costs;
 use governor::Governor;
 use lane::{DraftRoom, Lane, Running};
@@ -55,6 +58,7 @@ pub struct Scheduler<'model> {
     /// Those with something to do, in the order in which it came.
     active: Vec<SessionId>,
     n_uses: u64,
+    cache: StateCache,
     /// Kept between tokens to save an allocation each.
     piece: Vec<u8>,
 }
@@ -89,6 +93,7 @@ impl<'model> Scheduler<'model> {
             lanes,
             active: Vec::new(),
             n_uses: 0,
+            cache: StateCache::new(params.session_cache.unwrap_or(0)),
             piece: Vec::new(),
         })
     }
@@ -130,6 +135,7 @@ impl<'model> Scheduler<'model> {
     /// Does what can be done with at most one evaluation.
     pub fn step(&mut self) {
         self.start_waiting();
+        self.reuse_memory();
         let outputs = self.fill_batch();
         if self.batch.is_empty() {
             return self.wake_parked();
@@ -146,6 +152,10 @@ impl<'model> Scheduler<'model> {
                     self.costs.observe(width, took.as_secs_f64());
                 }
                 self.advance(&outputs, price);
+                // Without logits that were waited for, a GPU is still at it.
+                if outputs.iter().any(|(_, output)| output.is_some()) {
+                    self.cache.pace.evaluated(width, begun_at.elapsed());
+                }
             }
             Ok(Decoded::Aborted) => self.resync(),
             // Nobody makes room for a guess.
@@ -189,25 +199,36 @@ impl<'model> Scheduler<'model> {
     }
 
     fn give_slot(&mut self, id: SessionId) {
-        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let Some(lane) = self.lanes.get(&id) else { return };
         let Some(prompt) = lane.waiting_prompt() else { return };
-        let idle: Vec<_> = self
+        let can_cut = self.model.can_cut_memory();
+        let idle = self
             .slots
             .iter()
             .enumerate()
             .filter(|(_, slot)| !slot.is_busy)
-            .map(|(index, slot)| slots::Idle {
-                slot: index,
-                held: &slot.held,
-                used_at: slot.used_at,
-            })
-            .collect();
-        let own = lane.last_slot.filter(|slot| self.slots[*slot].owner == Some(id));
-        let Some(index) = slots::choose(&idle, own, prompt) else { return };
+            .map(|(index, slot)| {
+                let (held, keep) = (slot.held.len(), slot.keepable(prompt, self.model, &self.context));
+                slots::Idle {
+                    slot: index,
+                    held,
+                    keep,
+                    is_own: slot.owner.is_none_or(|owner| owner == id) || (can_cut && keep == held),
+                    used_at: slot.used_at,
+                }
+            });
+        let idle: Vec<_> = idle.collect();
+        let Some(index) = slots::choose(&idle) else { return };
+        let keep = idle.iter().find(|idle| idle.slot == index).map_or(0, |idle| idle.keep);
+        self.save_slot(index, keep);
         self.n_uses += 1;
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let Some(prompt) = lane.waiting_prompt() else { return };
         let slot = &mut self.slots[index];
         let cached_tokens = slot.reuse(prompt, self.model, &mut self.context);
         (slot.owner, slot.is_busy, slot.used_at) = (Some(id), true, self.n_uses);
+        (slot.reused, slot.is_fresh) = (cached_tokens, true);
+        slot.checkpoints.clear();
         lane.run_in(index, cached_tokens);
     }
 
@@ -222,9 +243,10 @@ impl<'model> Scheduler<'model> {
         }
         let is_busy = |id: &SessionId| self.lanes.get(id).is_some_and(|lane| !lane.is_idle());
         self.active = going.into_iter().chain(ended).filter(is_busy).collect();
-        let is_over = |lane: &Lane| lane.is_disposed && lane.is_idle();
-        if self.lanes.values().any(is_over) {
-            self.lanes.retain(|_, lane| !is_over(lane));
+        let over = self.lanes.values().filter(|lane| lane.is_disposed && lane.is_idle());
+        for id in over.map(|lane| lane.id).collect::<Vec<_>>() {
+            self.lanes.remove(&id);
+            self.forget_states_of(id);
         }
     }
 
@@ -338,9 +360,9 @@ impl<'model> Scheduler<'model> {
     /// All sequences share one memory. When it is full the one goes that was not used for longest; when all are busy, the generation that
     /// began last waits until another one has ended.
     fn make_room(&mut self) {
-        let idle = self.slots.iter_mut().filter(|slot| !slot.is_busy && !slot.held.is_empty());
-        if let Some(oldest) = idle.min_by_key(|slot| slot.used_at) {
-            return oldest.forget(&mut self.context);
+        if let Some(oldest) = self.oldest_idle() {
+            self.save_slot(oldest, 0);
+            return self.slots[oldest].forget(&mut self.context);
         }
         let awake = |lane: &&mut Lane| lane.running.as_ref().is_some_and(|running| !running.is_parked);
         let n_awake = self
@@ -353,7 +375,9 @@ impl<'model> Scheduler<'model> {
         };
         running.is_parked = true;
         running.generation.restart(None);
-        self.slots[running.slot].forget(&mut self.context);
+        let slot = running.slot;
+        self.save_slot(slot, 0);
+        self.slots[slot].forget(&mut self.context);
     }
 
     /// Ends what was being evaluated and forgets its memory, which cannot be trusted any more.

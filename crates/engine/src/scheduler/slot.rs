@@ -10,11 +10,27 @@ pub(super) struct Slot {
     pub(super) sequence: i32,
     /// The tokens in its memory.
     pub(super) held: Vec<Token>,
-    /// The session that used it last.
+    /// The session that used it last, if it may come back.
     pub(super) owner: Option<SessionId>,
     pub(super) is_busy: bool,
     /// Grows with each use.
     pub(super) used_at: u64,
+    /// How many tokens its generation has not had to evaluate.
+    pub(super) reused: usize,
+    /// Saved states have not been looked through yet for what is to be evaluated.
+    pub(super) is_fresh: bool,
+    /// Where its prompt's state is to be saved, the next place first.
+    pub(super) checkpoints: Vec<Checkpoint>,
+    /// How far its prompt may be evaluated now.
+    pub(super) pause_at: usize,
+}
+
+/// A length of a prompt at which its state is saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Checkpoint {
+    pub(super) n_tokens: usize,
+    /// Nothing of a conversation is in it yet.
+    pub(super) is_everyones: bool,
 }
 
 impl Slot {
@@ -25,13 +41,35 @@ impl Slot {
             owner: None,
             is_busy: false,
             used_at: 0,
+            reused: 0,
+            is_fresh: false,
+            checkpoints: Vec::new(),
+            pause_at: 0,
         }
+    }
+
+    /// Whether its memory still holds what it should. Others' evaluation can cost it that.
+    pub(super) fn is_whole(&self, context: &Context<'_>) -> bool {
+        context.held(self.sequence) >= self.held.len()
+    }
+
+    /// How many of its tokens `prompt` can keep.
+    pub(super) fn keepable(&self, prompt: &[Token], model: &Model, context: &Context<'_>) -> usize {
+        let keep = prefix::plan(&self.held, prompt, model.can_cut_memory()).keep;
+        let is_possible = self.is_whole(context) && (keep == self.held.len() || context.can_cut_to(self.sequence, keep));
+        if is_possible { keep } else { 0 }
+    }
+
+    /// How many of its tokens another sequence can share for `prompt`.
+    pub(super) fn shareable(&self, prompt: &[Token], context: &Context<'_>) -> usize {
+        let common = prefix::common(&self.held, prompt).min(prompt.len().saturating_sub(1));
+        let is_possible = self.is_whole(context) && context.can_share(self.sequence, common);
+        if is_possible { common } else { 0 }
     }
 
     /// Cuts it back to what `prompt` begins with; returns how many tokens that is.
     pub(super) fn reuse(&mut self, prompt: &[Token], model: &Model, context: &mut Context<'_>) -> usize {
-        if context.held(self.sequence) < self.held.len() {
-            // Others' evaluation has cost it its memory.
+        if !self.is_whole(context) {
             self.forget(context);
         }
         let keep = prefix::plan(&self.held, prompt, model.can_cut_memory()).keep;
@@ -53,6 +91,18 @@ impl Slot {
         true
     }
 
+    /// Takes notice of a beginning of its prompt, longer than what it held, that it has got from elsewhere.
+    pub(super) fn receive(&mut self, tokens: &[Token]) {
+        self.reused += tokens.len() - self.held.len();
+        self.held.clear();
+        self.held.extend_from_slice(tokens);
+    }
+
+    /// How much of a prompt of `n_tokens` is to be evaluated now.
+    pub(super) fn remaining(&self, n_tokens: usize) -> usize {
+        self.pause_at.min(n_tokens).saturating_sub(self.held.len())
+    }
+
     /// Learns from memory what an aborted evaluation left.
     pub(super) fn resync(&mut self, model: &Model, context: &mut Context<'_>) {
         let held = context.held(self.sequence).min(self.held.len());
@@ -66,5 +116,6 @@ impl Slot {
     pub(super) fn forget(&mut self, context: &mut Context<'_>) {
         context.clear(self.sequence);
         self.held.clear();
+        (self.reused, self.is_fresh) = (0, true);
     }
 }

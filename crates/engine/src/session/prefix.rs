@@ -13,11 +13,16 @@ pub struct Reuse {
 /// is kept only when the prompt continues it as a whole.
 #[must_use]
 pub fn plan<Token: PartialEq>(held: &[Token], prompt: &[Token], can_cut: bool) -> Reuse {
-    let common = held.iter().zip(prompt).take_while(|(held, wanted)| held == wanted).count();
-    let keep = common.min(prompt.len().saturating_sub(1));
+    let keep = common(held, prompt).min(prompt.len().saturating_sub(1));
     Reuse {
         keep: if can_cut || keep == held.len() { keep } else { 0 },
     }
+}
+
+/// How many tokens both begin with.
+#[must_use]
+pub fn common<Token: PartialEq>(one: &[Token], other: &[Token]) -> usize {
+    one.iter().zip(other).take_while(|(one, other)| one == other).count()
 }
 
 #[cfg(test)]

@@ -191,6 +191,8 @@ pub struct ContextOptions {
     pub kv_cache_type: KvCacheType,
     /// Do not compare what it needs with what the machine has.
     pub ignores_memory: bool,
+    /// Bytes for states of sessions that have lost their place in the context; 0 keeps none.
+    pub session_cache: Option<u64>,
 }
 
 /// What a context became.
@@ -204,6 +206,8 @@ pub struct ContextInfo {
     pub sequences: u32,
     /// Threads that evaluate.
     pub threads: u32,
+    /// Bytes for states of sessions that have lost their place in the context.
+    pub session_cache: u64,
 }
 
 impl Query {

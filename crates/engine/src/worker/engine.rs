@@ -210,7 +210,9 @@ impl Engine {
     fn create_and_serve(&mut self, loaded: Loaded<'_>, command: CreateContext) -> Option<Command> {
         let CreateContext { options, mut reply } = command;
         reply.started();
-        let params = self.context_params(loaded.model, &options);
+        let mut params = self.context_params(loaded.model, &options);
+        let session_cache = params.session_cache.unwrap_or_else(|| Context::spare_bytes(loaded.model, &params));
+        params.session_cache = Some(session_cache);
         let made = guarded(|| {
             let format = self.format(loaded)?;
             Ok((format, Scheduler::new(loaded.model, format, &params, Conversations::new())?))
@@ -228,6 +230,7 @@ impl Engine {
             batch_size: scheduler.batch_size(),
             sequences: params.sequences,
             threads: params.threads,
+            session_cache,
         }));
         self.serve_context(loaded, format, &params, scheduler)
     }
@@ -335,6 +338,7 @@ impl Engine {
             flash_attention: options.flash_attention,
             kv_cache_type: options.kv_cache_type,
             ignores_memory: options.ignores_memory || defaults.ignores_memory,
+            session_cache: options.session_cache,
         }
     }
 }

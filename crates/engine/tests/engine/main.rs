@@ -3,6 +3,7 @@
 mod answers;
 mod kinds;
 mod oracle;
+mod reuse;
 mod sessions;
 mod speed;
 mod support;

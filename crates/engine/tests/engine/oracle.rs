@@ -41,17 +41,22 @@ fn reuse_batching_and_any_chunking_give_the_tokens_of_a_plain_loop() {
     let plain = PlainLoop::new();
     let worker = Worker::ready();
     let mut random = Random::new(1);
-    let mut n_compared = 0;
-    for batch_size in [512, 7, 64, 1] {
+    let (mut n_compared, mut n_ties) = (0, 0);
+    // With room for all states, for none, for a few; with as many places as sessions ask, and with fewer.
+    for (batch_size, sequences, session_cache) in [(512, 4, 64 << 20), (7, 2, 1 << 20), (64, 4, 0), (1, 1, 64 << 20)] {
         let context = ContextOptions {
             batch_size: Some(batch_size),
             context_size: Some(2048),
+            sequences: Some(sequences),
+            session_cache: Some(session_cache),
             ..Default::default()
         };
         worker.create_context(context).unwrap();
-        let mut said: Vec<(SessionId, Vec<Message>)> = (1..=6).map(|id| (SessionId(id), Vec::new())).collect();
-        for (id, _) in &said {
-            worker.create_session(*id, vec![]);
+        let system = Message::new(Role::System, format!("You are a helpful assistant. {}", saying(&mut random)));
+        let begin = |id| (SessionId(id), if id < 3 { vec![] } else { vec![system.clone()] });
+        let mut said: Vec<(SessionId, Vec<Message>)> = (1..=6).map(begin).collect();
+        for (id, messages) in &said {
+            worker.create_session(*id, messages.clone());
         }
         for _round in 0..3 {
             let mut under_way = Vec::new();
@@ -62,12 +67,12 @@ fn reuse_batching_and_any_chunking_give_the_tokens_of_a_plain_loop() {
             }
             for ((_, messages), events) in said.iter_mut().zip(under_way) {
                 let (tokens, result) = tokens_of(&events);
-                let expected = plain.answer(&plain.prompt(messages), MAX_TOKENS);
-                assert_eq!(
-                    tokens, expected,
-                    "n_batch {batch_size}, {messages:?} was answered with {:?}",
+                let expected = plain.answer_with_margins(&plain.prompt(messages), MAX_TOKENS);
+                let answered = format!(
+                    "n_batch {batch_size}, {sequences} sequences, {messages:?} was answered with {:?}",
                     result.text
                 );
+                n_ties += usize::from(is_other_side_of_a_tie(&tokens, &expected, &answered));
                 n_compared += tokens.len();
                 let answer = Message {
                     reasoning: result.reasoning,
@@ -78,6 +83,21 @@ fn reuse_batching_and_any_chunking_give_the_tokens_of_a_plain_loop() {
         }
     }
     assert!(n_compared > 500, "only {n_compared} tokens were compared");
+    assert!(n_ties <= 2, "{n_ties} answers are not those of the plain loop");
+}
+
+/// Compares an answer; returns whether it is another one because two tokens were as good as equally likely. The fused attention computes with 16
+/// bits: whether a prompt is evaluated at once or a token at a time changes a logit of this model by up to a half.
+fn is_other_side_of_a_tie(tokens: &[i32], expected: &[(i32, f32)], case: &str) -> bool {
+    const TIE: f32 = 0.5;
+    let Some(place) =
+        (0..tokens.len().max(expected.len())).find(|place| tokens.get(*place) != expected.get(*place).map(|(token, _)| token))
+    else {
+        return false;
+    };
+    let is_tie = expected.get(place).is_some_and(|(_, margin)| *margin < TIE);
+    assert!(is_tie, "token {place} is another: {tokens:?}, not {expected:?}: {case}");
+    true
 }
 
 #[test]

@@ -350,9 +350,10 @@ fn important_sessions_get_their_prompts_evaluated_first() {
         max_tokens: Some(1),
         ..Default::default()
     };
+    // What they have in common would be evaluated once.
     let blocker = worker.start(prompt(&long), with(5)).0;
-    let unimportant = worker.start_in(ONE, prompt(&long), with(1)).0;
-    let important = worker.start_in(TWO, prompt(&long), with(5)).0;
+    let unimportant = worker.start_in(ONE, prompt(&format!("One. {long}")), with(1)).0;
+    let important = worker.start_in(TWO, prompt(&format!("Two. {long}")), with(5)).0;
     blocker.end().1.unwrap();
     let important = important.end().1.unwrap();
     let unimportant = unimportant.end().1.unwrap();

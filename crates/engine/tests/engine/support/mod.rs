@@ -1,5 +1,6 @@
 //! A worker as a caller outside the engine uses it, with answers as values instead of events.
 
+pub(crate) mod bench;
 pub(crate) mod gguf;
 pub(crate) mod plain;
 pub(crate) mod small_models;

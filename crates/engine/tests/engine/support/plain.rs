@@ -54,6 +54,7 @@ impl PlainLoop {
             flash_attention: self.flash_attention,
             kv_cache_type: self.kv_cache_type,
             ignores_memory: false,
+            session_cache: Some(0),
         }
     }
 

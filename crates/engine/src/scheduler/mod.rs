@@ -29,7 +29,6 @@ use crate::chat::ChatFormat;
 use crate::error::{Error, Result};
 use crate::llama::{AbortFlag, Batch, Context, ContextParams, Decoded, MOST_DRAFTED, Model};
 use crate::session::Conversation;
-use crate::session::slots;
 use cache::StateCache;
 use gate::Costs;
 use governor::Governor;
@@ -199,28 +198,7 @@ impl<'model> Scheduler<'model> {
     }
 
     fn give_slot(&mut self, id: SessionId) {
-        let Some(lane) = self.lanes.get(&id) else { return };
-        let Some(prompt) = lane.waiting_prompt() else { return };
-        let can_cut = self.model.can_cut_memory();
-        let idle = self
-            .slots
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| !slot.is_busy)
-            .map(|(index, slot)| {
-                let (held, keep) = (slot.held.len(), slot.keepable(prompt, self.model, &self.context));
-                slots::Idle {
-                    slot: index,
-                    held,
-                    keep,
-                    is_own: slot.owner.is_none_or(|owner| owner == id) || (can_cut && keep == held),
-                    used_at: slot.used_at,
-                }
-            });
-        let idle: Vec<_> = idle.collect();
-        let Some(index) = slots::choose(&idle) else { return };
-        let keep = idle.iter().find(|idle| idle.slot == index).map_or(0, |idle| idle.keep);
-        self.save_slot(index, keep);
+        let Some(index) = self.take_slot(id) else { return };
         self.n_uses += 1;
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         let Some(prompt) = lane.waiting_prompt() else { return };

@@ -6,14 +6,15 @@
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 
+use super::Scheduler;
 use super::cache::Kept;
 use super::job::SessionId;
 use super::lane::Lane;
 use super::slot::{Checkpoint, Slot};
-use super::{Scheduler, slots};
 use crate::chat::{ChatFormat, ChatOptions, Message, Role};
 use crate::llama::{Context, Token};
 use crate::session::sharing::{self, Evaluating};
+use crate::session::slots::{self, Idle, Owner};
 use crate::session::{prefix, saved};
 
 /// Fewer tokens are evaluated sooner than found.
@@ -60,11 +61,42 @@ impl Scheduler<'_> {
         }
     }
 
+    /// Chooses the slot for a session that waits for one. What another session has in it is saved.
+    pub(super) fn take_slot(&mut self, id: SessionId) -> Option<usize> {
+        let prompt = self.lanes.get(&id)?.waiting_prompt()?;
+        let free = self.slots.iter().enumerate().filter(|(_, slot)| !slot.is_busy);
+        let idle: Vec<Idle> = free.map(|(index, slot)| self.idle(id, prompt, index, slot)).collect();
+        let index = slots::choose(&idle)?;
+        let keep = idle.iter().find(|idle| idle.slot == index)?.keep;
+        if self.slots[index].owner != Some(id) {
+            self.save_slot(index, keep);
+        }
+        Some(index)
+    }
+
+    fn idle(&self, id: SessionId, prompt: &[Token], index: usize, slot: &Slot) -> Idle {
+        let (held, keep) = (slot.held.len(), slot.keepable(prompt, self.model, &self.context));
+        let is_continued = self.model.can_cut_memory() && keep == held;
+        let owner = match slot.owner {
+            Some(owner) if owner == id => Owner::Own,
+            // Its session shares what was its own.
+            Some(_) if !is_continued => Owner::Other,
+            _ => Owner::Nobody,
+        };
+        Idle {
+            slot: index,
+            held,
+            keep,
+            owner,
+            used_at: slot.used_at,
+        }
+    }
+
     /// Saves what the slot holds before it is cut back to `keep` tokens, if somebody may come back to it.
     pub(super) fn save_slot(&mut self, index: usize, keep: usize) {
         let slot = &self.slots[index];
         let n_lost = slot.held.len() - keep;
-        let is_missed = slot.owner.is_some() && n_lost >= FEWEST_SAVED && !slots::is_mostly_kept(slot.held.len(), keep);
+        let is_missed = slot.owner.is_some() && n_lost >= FEWEST_SAVED;
         if self.cache.is_off() || !is_missed || !slot.is_whole(&self.context) || self.is_elsewhere(index) {
             return;
         }

@@ -4,7 +4,7 @@
 
 use llama_cpp_sys_2 as sys;
 
-use super::{Context, shim};
+use super::{Context, memory, shim};
 
 /// The memory of a sequence, outside of its context. Only a context of the same model and the same parameters can take it back.
 #[derive(Debug)]
@@ -36,6 +36,13 @@ impl SequenceState {
     pub fn shortest(&self) -> usize {
         self.shortest
     }
+}
+
+/// Whether the machine has room for a copy, and as much again for everything else: it grants any memory and ends processes when it is used.
+fn has_room(n_bytes: usize) -> bool {
+    /// Looking costs more than these.
+    const SMALL: usize = 1 << 20;
+    n_bytes < SMALL || memory::available() / 2 > u64::try_from(n_bytes).unwrap_or(u64::MAX)
 }
 
 impl Context<'_> {
@@ -84,7 +91,7 @@ impl Context<'_> {
         let n_tokens = self.held(sequence);
         let n_bytes = self.state_bytes(sequence);
         let mut bytes = Vec::new();
-        if n_tokens == 0 || n_bytes == 0 || bytes.try_reserve_exact(n_bytes).is_err() {
+        if n_tokens == 0 || n_bytes == 0 || !has_room(n_bytes) || bytes.try_reserve_exact(n_bytes).is_err() {
             return None;
         }
         // SAFETY: the context is live; there is room for `n_bytes`, and llama.cpp writes no more.

@@ -2,12 +2,12 @@
 //! memory cannot be cut back, begin at a saved state. Every answer is compared token by token with that of a plain loop.
 
 use crate::support::bench::{Asked, Bench, Chat, MAX_TOKENS, words};
-use crate::support::plain::options;
+use crate::support::plain::{PlainLoop, options};
 use crate::support::small_models::Kind;
 use crate::support::{Random, Worker};
 use llama_worker_engine::chat::{Message, Role};
 use llama_worker_engine::error::Error;
-use llama_worker_engine::llama::{Batch, Context, ContextParams, Decoded, Token};
+use llama_worker_engine::llama::{Batch, Context, ContextParams, Decoded, KvCacheType, Token};
 use llama_worker_engine::worker::{ContextOptions, GenerationOptions, Input, Job, SessionId};
 
 /// What a template puts around a message, and what of a beginning may differ where texts meet.
@@ -284,6 +284,38 @@ fn a_state_for_which_there_is_no_room_leaves_an_empty_sequence() {
         context.clear(1);
         assert!(context.restore(0, &state), "{kind:?}");
         assert_close(&logits(&mut context, 0, 100, more), &expected, &format!("{kind:?}"));
+    }
+}
+
+/// Whatever the format of keys and values is, and however the cells of several sequences lie among each other.
+#[test]
+fn states_of_every_format_come_back_in_another_sequence() {
+    let plain = PlainLoop::new();
+    let prompt = plain.prompt(&[Message::new(Role::User, "The quick brown fox jumps over the lazy dog. ".repeat(12))]);
+    let (text, more) = (&prompt[..100], &prompt[100..110]);
+    for kv_cache_type in [KvCacheType::F16, KvCacheType::F32, KvCacheType::Q8_0, KvCacheType::Q4_0] {
+        let params = ContextParams {
+            sequences: 2,
+            kv_cache_type,
+            ..plain.params()
+        };
+        let mut context = Context::new(&plain.model, &params).unwrap();
+        for (index, part) in text.chunks(7).enumerate() {
+            for sequence in [0, 1] {
+                logits(&mut context, sequence, index * 7, part);
+            }
+        }
+        let state = context.save(0).expect("a state");
+        let expected = logits(&mut context, 0, 100, more);
+        context.clear(0);
+        assert!(context.restore(1, &state), "{kv_cache_type:?}");
+        let found = logits(&mut context, 1, 100, more);
+        let difference = expected
+            .iter()
+            .zip(&found)
+            .map(|(one, other)| (one - other).abs())
+            .fold(0.0, f32::max);
+        assert!(difference < 0.5, "{kv_cache_type:?}: {difference}");
     }
 }
 

@@ -612,7 +612,7 @@ test("process.exit() in the middle of a download ends the process", async (conte
 
 test("threads terminated while they download", async (context) => {
   const { hub, dir, options } = await hubAndFolder(context);
-  hub.script("content", { holdAfter: SIZE / 2 }, { holdAfter: SIZE / 2 });
+  hub.script("content", { holdAfter: SIZE / 2 }, { holdAfter: SIZE / 4 });
   const source = `
     const { LlamaWorker } = require(${JSON.stringify(require.resolve("../js/index"))});
     LlamaWorker.downloadModel(${JSON.stringify(MODEL)}, ${JSON.stringify(options)});

@@ -2,7 +2,7 @@
 //!
 //! Reads no body but a list's. Invariant: no error has a query, a user or the token in it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
@@ -201,7 +201,7 @@ fn opened(url: &Url, response: Response, mut remote: Remote) -> std::result::Res
         _ if is_transient(status) => {
             return Err(Problem::Transient {
                 reason: format!("the server answers {status}"),
-                asked_wait: asked_wait(header(RETRY_AFTER.as_str())),
+                asked_wait: asked_wait(header(RETRY_AFTER.as_str()), SystemTime::now()),
             });
         }
         _ => return Err(failed(url, &format!("the server answers {status}")).into()),

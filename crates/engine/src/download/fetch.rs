@@ -149,7 +149,9 @@ impl Fetcher {
             (part, begun)
         })
         .await?;
-        begun.map_err(|fault| error_of(target, fault))?;
+        if let Err(fault) = begun {
+            return Err(without_waste(target, part, error_of(target, fault)).await);
+        }
         let done = part.done().clone();
         let (writer, commands) = mpsc::channel(QUEUE);
         let (handle, every) = (Handle::current(), self.connection.patience.note);

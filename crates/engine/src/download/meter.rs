@@ -1,10 +1,8 @@
 //! How much of a model is here, as the threads that know it say it.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// The bytes of one model, over all its files.
 #[derive(Debug, Default)]

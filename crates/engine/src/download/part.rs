@@ -65,6 +65,9 @@ impl From<io::Error> for Fault {
 impl Part {
     /// Opens the partial file of `target` and locks it. None while another download has it, or has just had it.
     pub(super) fn lock(target: &Path, abort: &Abort, meter: &Arc<Meter>) -> io::Result<Option<Self>> {
+        if target.is_dir() {
+            return Err(ErrorKind::IsADirectory.into());
+        }
         let path = beside(target, ".part");
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
         match FileExt::try_lock(&file) {
@@ -119,7 +122,7 @@ impl Part {
 
     /// Whether another download can go on with what is here.
     pub(super) fn can_resume(&self) -> bool {
-        self.remote.can_resume()
+        self.remote.can_resume() && self.done != Ranges::default()
     }
 
     /// Writes what comes until nothing comes any more. What is here is noted now and then, so that little is lost with the process.
@@ -153,13 +156,13 @@ impl Part {
         self.file.sync_all()?;
         fs::rename(&self.path, &self.target)?;
         sync_folder(&self.target)?;
-        remove(&self.note_path())?;
+        self.remove_note()?;
         Ok(())
     }
 
     /// Removes it, and what is noted of it.
     pub(super) fn discard(self) -> io::Result<()> {
-        remove(&self.note_path())?;
+        self.remove_note()?;
         remove(&self.path)
     }
 
@@ -239,7 +242,7 @@ impl Part {
 
     /// Begins anew with nothing.
     fn forget(&mut self) -> std::result::Result<(), Fault> {
-        remove(&self.note_path())?;
+        self.remove_note()?;
         self.file.set_len(0)?;
         self.done = Ranges::default();
         self.noted = Ranges::default();
@@ -253,15 +256,25 @@ impl Part {
             return Ok(());
         };
         self.file.sync_data()?;
-        let (path, new) = (self.note_path(), beside(&self.target, ".part.json.new"));
+        let new = self.new_note_path();
         fs::write(&new, note.to_text())?;
-        fs::rename(&new, &path)?;
+        fs::rename(&new, self.note_path())?;
         self.noted = note.done;
         Ok(())
     }
 
     fn note_path(&self) -> PathBuf {
         beside(&self.target, ".part.json")
+    }
+
+    /// What is not yet the note.
+    fn new_note_path(&self) -> PathBuf {
+        beside(&self.target, ".part.json.new")
+    }
+
+    fn remove_note(&self) -> io::Result<()> {
+        remove(&self.new_note_path())?;
+        remove(&self.note_path())
     }
 }
 

@@ -1,6 +1,6 @@
 //! When it is worth another try, and after how long. Pure.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::patience::Patience;
 
@@ -10,10 +10,30 @@ pub(super) fn is_transient(status: u16) -> bool {
     matches!(status, 408 | 425 | 429) || (500..600).contains(&status) && !matches!(status, 501 | 505)
 }
 
-/// What a server asks for by `Retry-After` in seconds.
-pub(super) fn asked_wait(header: Option<&str>) -> Option<Duration> {
-    let seconds: u64 = header?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
+/// What a server asks for by `Retry-After`: seconds, or until a date.
+pub(super) fn asked_wait(header: Option<&str>, now: SystemTime) -> Option<Duration> {
+    let text = header?.trim();
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    seconds.or_else(|| Some(date(text)?.duration_since(now).unwrap_or_default()))
+}
+
+/// A date as HTTP writes them: `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn date(text: &str) -> Option<SystemTime> {
+    const MONTHS: [&str; 12] = ["Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Jan", "Feb"];
+    let words: Vec<&str> = text.strip_suffix(" GMT")?.split(' ').collect();
+    let [_, day, month, year, time] = words[..] else { return None };
+    let month = MONTHS.iter().zip(0_u64..).find(|(name, _)| **name == month)?.1;
+    let (day, year): (u64, u64) = (day.parse().ok()?, year.parse().ok()?);
+    let clock: Vec<u64> = time.split(':').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+    let [hours, minutes, seconds] = clock[..] else { return None };
+    if !(1970..=9999).contains(&year) || !(1..=31).contains(&day) || hours > 23 || minutes > 59 || seconds > 60 {
+        return None;
+    }
+    // Years that begin in March have their odd day at the end; 719 468 days are from the first of these to 1970.
+    let year = if month < 10 { year } else { year - 1 };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day - 1;
+    let hours = days.checked_sub(719_468)? * 24 + hours;
+    Some(UNIX_EPOCH + Duration::from_secs((hours * 60 + minutes) * 60 + seconds))
 }
 
 /// How long to wait after so many failures in a row, or none when there is to be no other try. `chance`, from 0 to 1, keeps those who failed
@@ -66,14 +86,25 @@ mod tests {
 
     #[test]
     fn reads_what_is_asked() {
+        let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
         for (header, expected) in [
             (Some("3"), Some(3)),
             (Some(" 0 "), Some(0)),
+            (Some("Sun, 06 Nov 1994 08:49:37 GMT"), Some(0)),
+            (Some("Sun, 06 Nov 1994 08:50:07 GMT"), Some(30)),
+            (Some("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0)),
+            (Some("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0)),
+            (Some("Wed, 01 Mar 1995 00:00:00 GMT"), Some(9_904_223)),
+            (Some("Thu, 29 Feb 1996 00:00:00 GMT"), Some(41_440_223)),
+            (Some("Sun, 06 Nov 1994 08:49:37"), None),
+            (Some("Sun, 06 anF 1994 08:49:37 GMT"), None),
+            (Some("Sun, 06 Nov 0 08:49:37 GMT"), None),
+            (Some("Sun, 06 Nov 1994 08:49 GMT"), None),
             (Some("-1"), None),
             (Some("soon"), None),
             (None, None),
         ] {
-            assert_eq!(asked_wait(header), expected.map(Duration::from_secs), "{header:?}");
+            assert_eq!(asked_wait(header, now), expected.map(Duration::from_secs), "{header:?}");
         }
     }
 

@@ -96,6 +96,9 @@ impl Transfer {
 
     async fn stream_all(&self) -> std::result::Result<Outcome, Problem> {
         let mut opened = self.connection.all(&self.url).await?;
+        if opened.part.is_some() {
+            return Err(transient("the server sends a part, though it was asked for all"));
+        }
         let total = opened.remote.total;
         if total != self.remote.total {
             return Ok(Outcome::Changed);

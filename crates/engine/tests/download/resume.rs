@@ -35,6 +35,24 @@ fn an_aborted_download_is_gone_on_with() {
 }
 
 #[test]
+fn an_abort_before_the_first_byte_of_the_file_leaves_nothing() {
+    let folder = Folder::new();
+    let server = Server::start(|seen| {
+        if !seen.is_probe() {
+            std::thread::sleep(Duration::from_secs(20));
+        }
+        Content::model(3_000, 1).answer(seen)
+    });
+    let mut request = folder.request(&[&server.url("/m.gguf")]);
+    request.patience.stall = Duration::from_secs(60);
+    let mut under_way = Download::start(request);
+    wait_until(|| !server.fetches().is_empty());
+    under_way.abort.set();
+    assert_eq!(code(&under_way.end()), "ABORTED");
+    assert_eq!(folder.names(), Vec::<String>::new());
+}
+
+#[test]
 fn what_cannot_be_gone_on_with_is_not_kept() {
     let (folder, content) = (Folder::new(), Content::model(2_000_000, 1));
     let server = Server::start(move |seen| Reply {
@@ -180,6 +198,10 @@ fn what_is_not_that_file_is_replaced_only_when_the_new_one_is_whole() {
 #[test]
 fn what_cannot_be_written_is_an_error_with_the_systems_words() {
     let (folder, server) = (Folder::new(), Server::of(Content::model(3_000, 1)));
+    std::fs::create_dir(folder.path().join("folder.gguf")).unwrap();
+    let error = download(folder.request(&[&server.url("/folder.gguf")])).unwrap_err();
+    assert_eq!(error.code(), "DOWNLOAD_WRITE_FAILED", "{error}");
+    assert_eq!((server.fetches().len(), folder.names()), (0, vec!["folder.gguf".to_owned()]));
     std::fs::write(folder.path().join("file"), "").unwrap();
     let mut request = folder.request(&[&server.url("/m.gguf")]);
     request.directory = folder.path().join("file");

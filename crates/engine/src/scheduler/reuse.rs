@@ -146,8 +146,13 @@ impl Scheduler<'_> {
         able.any(|(_, slot)| self.context.can_share(slot.sequence, held.len()))
     }
 
+    /// Saves the state of a slot, which is that of `tokens`, if that is worth it and not there already.
     fn save(&mut self, index: usize, tokens: Vec<Token>, owner: Option<SessionId>, n_spared: usize) {
         let sequence = self.slots[index].sequence;
+        if self.context.held(sequence) != tokens.len() {
+            // It would be the state of something else.
+            return;
+        }
         let n_bytes = self.context.state_bytes(sequence);
         let others_answer = self.active_lanes().any(|lane| {
             lane.running

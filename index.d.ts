@@ -30,6 +30,7 @@ export const builtInModelPath: string;
  * - `CONTEXT_NOT_CREATED`: `createContext` comes first
  * - `BACKEND_UNAVAILABLE`: the backend asked for cannot be used on this machine
  * - `MODEL_NOT_FOUND`: there is no file at the path
+ * - `MODEL_IN_ARCHIVE`: the path leads into an asar archive of Electron; the file has to be unpacked
  * - `MODEL_NOT_A_FILE`: the path is a folder or a device
  * - `MODEL_UNREADABLE`: the operating system refuses to read the file
  * - `MODEL_INVALID`: the file is no GGUF model that can generate text, or is damaged
@@ -65,6 +66,7 @@ export type ErrorCode =
   | "CONTEXT_NOT_CREATED"
   | "BACKEND_UNAVAILABLE"
   | "MODEL_NOT_FOUND"
+  | "MODEL_IN_ARCHIVE"
   | "MODEL_NOT_A_FILE"
   | "MODEL_UNREADABLE"
   | "MODEL_INVALID"
@@ -117,7 +119,9 @@ export class LlamaError extends Error {
 /** Options of {@link LlamaWorker.init}. */
 export interface InitOptions {
   /**
-   * The backend that evaluates: `"auto"` takes the best one that is installed, `false` and `"off"` the CPU.
+   * The backend that evaluates: `"auto"` takes the best one that is installed and works, `false` and `"off"` the CPU. One that is named and
+   * missing is `BACKEND_UNAVAILABLE`, with the package to install in the message. Metal comes with the Mac's own package; `"cuda"` and
+   * `"vulkan"` are packages of their own, as `llama-worker-linux-x64-gnu-vulkan`.
    * @default "auto"
    */
   gpu?: "auto" | "cuda" | "metal" | "vulkan" | "off" | false | null | undefined;
@@ -138,9 +142,17 @@ export interface InitOptions {
 export interface InitInfo {
   /** The backend that evaluates, for example `"CPU"`. */
   backend: string;
+  /** Every device that the loaded backends know. */
   devices: DeviceInfo[];
   /** CPU features that the loaded backend uses, for example `"AVX2"`. */
   cpuFeatures: string[];
+  /**
+   * Which of the package's builds of the CPU backend was chosen for this processor, for example `"haswell"` or `"zen4"`; `null` for a developer's
+   * build, which has only one.
+   */
+  cpuVariant: string | null;
+  /** Why a GPU backend that is installed was not taken, in English sentences; usually empty. */
+  warnings: string[];
   llamaCppVersion: string;
 }
 
@@ -150,6 +162,8 @@ export interface DeviceInfo {
   description: string;
   backend: string;
   type: "cpu" | "gpu" | "integratedGpu" | "accelerator";
+  /** Whether layers are put on it. */
+  isChosen: boolean;
   /** Bytes. */
   memoryTotal: number;
   /** Bytes. */
@@ -161,8 +175,9 @@ export interface LoadModelOptions {
   /** A GGUF file; a relative path counts from the working directory. */
   modelPath: string;
   /**
-   * Layers to keep on the GPU.
-   * @default all that fit
+   * Layers to keep on the GPU, the output layer counted. `"auto"` reckons how many fit into its free memory, together with a context of
+   * {@link CreateContextOptions.contextSize}'s default; `"max"` takes all.
+   * @default "auto"
    */
   gpuLayers?: number | "auto" | "max" | null | undefined;
   /**
@@ -212,6 +227,8 @@ export interface ModelInfo {
   /** Tokens in the vocabulary. */
   vocabularySize: number;
   layers: number;
+  /** Layers on a GPU, the output layer counted. */
+  gpuLayers: number;
   embeddingSize: number;
 }
 

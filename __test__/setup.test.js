@@ -249,20 +249,19 @@ test("the client gets all arguments, runs where the user stands, and its exit co
   assert.equal(JSON.parse((await run({ INIT_CWD: "" })).stdout)[0], process.cwd());
 });
 
-test("nothing is packed without an addon or a model", async (context) => {
+test("nothing is packed without a model, and a checkout is not published", async (context) => {
   const folder = temporaryFolder(context);
-  const prepack = async () => {
-    const { code, stdout, stderr } = await runNode([PREPACK, folder]);
+  const prepack = async (...args) => {
+    const { code, stdout, stderr } = await runNode([PREPACK, folder, ...args]);
     assert.equal(stdout, "");
     return { code, stderr };
   };
-  writeFiles(folder, { "npm/x/package.json": "{}" });
-  const noAddon = "there is no addon to pack under `npm/`: run `npm run build` first\n";
-  assert.deepEqual(await prepack(), { code: 1, stderr: noAddon });
-  writeFiles(folder, { "npm/x/llama-worker.node": "" });
-  assert.match((await prepack()).stderr, /^the built-in model `[^`]+` is missing\n$/);
+  const { code, stderr } = await prepack();
+  assert.equal(code, 1);
+  assert.match(stderr, /^the built-in model `[^`]+` is missing\n$/);
   writeFiles(folder, { "models/tiny-chat/tiny-chat.gguf": "" });
   assert.deepEqual(await prepack(), { code: 0, stderr: "" });
+  assert.match((await prepack("--publish")).stderr, /^a checkout is not published: .*`npm run package`/);
 });
 
 test("a hash of inputs sees names, contents and facts, and nothing else", (context) => {

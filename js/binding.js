@@ -12,6 +12,8 @@ const path = require("node:path");
 const { isMainThread } = require("node:worker_threads");
 const { unpackedPath } = require("./asar");
 const { LlamaError } = require("./errors");
+const { gpuBackends } = require("./gpu-packages");
+const { describeFailure } = require("./load-failure");
 
 const FILE_NAME = "llama-worker.node";
 
@@ -47,24 +49,36 @@ const FILE_NAME = "llama-worker.node";
  *   | { type: "error", id: number, code: string, message: string, cause?: string }} FinalEvent
  */
 
-/** @typedef {{ folder: string, failure?: string }} Place */
+/** @typedef {import("./load-failure").Place} Place */
+
+/** Every platform that has a package, see `scripts/package/platforms.js`. */
+const PLATFORMS = [
+  "linux-x64-gnu",
+  "linux-arm64-gnu",
+  "linux-x64-musl",
+  "darwin-arm64",
+  "darwin-x64",
+  "win32-x64-msvc",
+  "win32-arm64-msvc",
+];
 
 /** The name of a platform in our package and folder names, as in `linux-x64-gnu`. */
 function platformTriple() {
   const { platform, arch } = process;
-  if (platform === "linux") return `${platform}-${arch}-${usesMusl() ? "musl" : "gnu"}`;
+  if (platform === "linux") return `${platform}-${arch}-${glibcVersion() ? "gnu" : "musl"}`;
   return platform === "win32" ? `${platform}-${arch}-msvc` : `${platform}-${arch}`;
 }
 
-function usesMusl() {
-  if (!process.report) return false;
+/** Where nothing can be asked, as in some runtimes other than Node.js, glibc is taken for granted. */
+function glibcVersion() {
+  if (typeof process.report?.getReport !== "function") return "unknown";
   const report = /** @type {NodeJS.ProcessReport & { excludeNetwork?: boolean }} */ (process.report);
   const previous = report.excludeNetwork;
   // Looking up the names of all network interfaces can take seconds and tells nothing about the C library.
   report.excludeNetwork = true;
   const { header } = /** @type {any} */ (report.getReport());
   report.excludeNetwork = previous;
-  return !header.glibcVersionRuntime;
+  return header.glibcVersionRuntime;
 }
 
 /**
@@ -75,11 +89,16 @@ function usesMusl() {
  */
 function placesToLook(triple) {
   const chosen = process.env.LLAMA_WORKER_NATIVE_DIR;
-  if (chosen) return [{ folder: path.resolve(chosen) }];
-  return [
-    platformPackage(`llama-worker-${triple}`),
-    { folder: unpackedPath(path.join(__dirname, "..", "npm", triple)) },
-  ];
+  if (chosen) return [placeAt(path.resolve(chosen))];
+  return [platformPackage(`llama-worker-${triple}`), placeAt(unpackedPath(path.join(__dirname, "..", "npm", triple)))];
+}
+
+/**
+ * @param {string} folder
+ * @returns {Place}
+ */
+function placeAt(folder) {
+  return { folder, isInstalled: true, hasAddon: fs.existsSync(path.join(folder, FILE_NAME)) };
 }
 
 /**
@@ -87,10 +106,35 @@ function placesToLook(triple) {
  * @returns {Place}
  */
 function platformPackage(name) {
+  const manifest = installedManifest(name);
+  if (!manifest) return { folder: name, isInstalled: false, hasAddon: false };
+  const { version } = require(manifest);
+  const place = placeAt(unpackedPath(path.dirname(manifest)));
+  if (version === ownVersion()) return place;
+  // They are built together and fit each other only.
+  return { ...place, problem: `it is version ${version}, and this is llama-worker ${ownVersion()}: install the same` };
+}
+
+/**
+ * @param {string} name
+ * @returns {string | undefined} the path of its package.json
+ */
+function installedManifest(name) {
   try {
-    return { folder: unpackedPath(path.dirname(require.resolve(`${name}/package.json`))) };
+    return require.resolve(`${name}/package.json`);
   } catch {
-    return { folder: name, failure: "the package is not installed" };
+    return undefined;
+  }
+}
+
+/** @returns {string | undefined} none when this code was taken out of its package, as by a bundler */
+function ownVersion() {
+  try {
+    // Read, not required: a bundler would take the file along, and with it the proof.
+    const { name, version } = JSON.parse(fs.readFileSync(path.join(__dirname, "..", "package.json"), "utf8"));
+    return name === "llama-worker" ? version : undefined;
+  } catch {
+    return undefined;
   }
 }
 
@@ -99,13 +143,11 @@ function platformPackage(name) {
  * @returns {any} the addon's exports
  */
 function tryToLoad(place) {
-  if (place.failure) return undefined;
-  const file = path.join(place.folder, FILE_NAME);
+  if (!place.hasAddon || place.problem) return undefined;
   try {
-    if (fs.existsSync(file)) return require(file);
-    place.failure = `there is no ${FILE_NAME}`;
+    return require(path.join(place.folder, FILE_NAME));
   } catch (error) {
-    place.failure = deepestMessage(error);
+    place.cause = deepestMessage(error);
   }
   return undefined;
 }
@@ -125,21 +167,17 @@ function deepestMessage(error) {
  * @param {Place[]} places
  */
 function loadFailure(triple, places) {
-  const tried = places.map(({ folder, failure }) => `\`${folder}\` (${failure})`).join(", ");
-  const message = `the native addon for \`${triple}\` could not be loaded, tried ${tried}; ${remedy(triple, places)}`;
-  return new LlamaError("NATIVE_LOAD_FAILED", message);
-}
-
-/**
- * @param {string} triple
- * @param {Place[]} places
- */
-function remedy(triple, places) {
-  const found = places.some(({ folder }) => fs.existsSync(path.join(folder, FILE_NAME)));
-  if (found) {
-    return "check that all files of that folder are there, that they were built for this system, and that Electron unpacks them from its asar archive";
-  }
-  return `install \`llama-worker-${triple}\` where it is published, or build the addon in a checkout with \`npm run build\``;
+  const message = describeFailure(places, {
+    triple,
+    isSupported: PLATFORMS.includes(triple),
+    glibc: process.platform === "linux" ? glibcVersion() : undefined,
+    foreign: PLATFORMS.filter((other) => other !== triple && installedManifest(`llama-worker-${other}`)).map(
+      (other) => `llama-worker-${other}`,
+    ),
+    isBundled: ownVersion() === undefined,
+  });
+  const cause = places.find((place) => place.cause)?.cause;
+  return new LlamaError("NATIVE_LOAD_FAILED", message, cause === undefined ? undefined : { cause: new Error(cause) });
 }
 
 /**
@@ -154,7 +192,7 @@ function standIn(triple, places) {
   };
 }
 
-/** @returns {{ NativeLlamaWorker: any, nativeDirectory: string }} */
+/** @returns {{ NativeLlamaWorker: any, nativeDirectory: string, gpuBackends: import("./gpu-packages").GpuBackend[] }} */
 function loadBinding() {
   const triple = platformTriple();
   const places = placesToLook(triple);
@@ -163,10 +201,12 @@ function loadBinding() {
     if (addon) {
       // Before exit handlers and static destructors run, no thread may be evaluating. Another thread's environment ends by itself.
       if (isMainThread) process.once("exit", () => addon.LlamaWorker.stopAll());
-      return { NativeLlamaWorker: addon.LlamaWorker, nativeDirectory: place.folder };
+      const { folder } = place;
+      const gpus = gpuBackends({ triple, folder, version: ownVersion(), resolve: installedManifest });
+      return { NativeLlamaWorker: addon.LlamaWorker, nativeDirectory: folder, gpuBackends: gpus };
     }
   }
-  return { NativeLlamaWorker: standIn(triple, places), nativeDirectory: "" };
+  return { NativeLlamaWorker: standIn(triple, places), nativeDirectory: "", gpuBackends: [] };
 }
 
 module.exports = loadBinding();

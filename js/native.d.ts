@@ -8,8 +8,11 @@ export declare class LlamaWorker {
   downloadModel(modelIds: string | readonly string[], options?: object): number
   /** Aborts every download. Returns whether there was any. */
   abortDownloads(): boolean
-  /** `onEvents` gets arrays of events, in order; `nativeDirectory` is the folder with the libraries beside the addon. */
-  constructor(onEvents: (events: object[]) => void, nativeDirectory: string)
+  /**
+   * `onEvents` gets arrays of events, in order; `nativeDirectory` is the folder with the libraries beside the addon; `gpuBackends` are
+   * those that this platform can have.
+   */
+  constructor(onEvents: (events: object[]) => void, nativeDirectory: string, gpuBackends?: { gpu: string, library?: string, remedy: string }[])
   /** Loads the compute backends. */
   init(options?: object): number
   /** Loads a model; `path` counts before the `modelPath` of the options. */

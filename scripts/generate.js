@@ -11,6 +11,8 @@ require("./setup/node-version").requireNode();
 const fs = require("node:fs");
 const path = require("node:path");
 const { renderNotices } = require("./notices");
+const { committedFiles } = require("./package/manifests");
+const { readManifest } = require("./package/pack");
 const { ROOT, setUp } = require("./setup");
 const { builtTypes } = require("./setup/native-build");
 const { StepFailed, runScript } = require("./setup/step-failed");
@@ -19,7 +21,18 @@ const { StepFailed, runScript } = require("./setup/step-failed");
 const GENERATED = [
   { name: "js/native.d.ts", render: builtTypes },
   { name: "THIRD-PARTY-NOTICES.md", render: renderNotices },
+  { name: "index.d.mts", render: renderModuleTypes },
+  ...committedFiles(readManifest(ROOT)).map(({ name, text }) => ({ name, render: () => text })),
 ];
+
+/** To TypeScript a file's ending says which module system it is of, so each face of the package has types of its own. */
+function renderModuleTypes() {
+  return `/** The types of \`import\`, those of \`require\` under another ending. Made by \`npm run generate\`. */
+
+export * from "./index.js";
+export { default } from "./index.js";
+`;
+}
 
 /** @returns {Promise<{ name: string, text: string }[]>} the files whose text is not what it should be */
 async function outdatedFiles() {
@@ -46,6 +59,9 @@ runScript(async () => {
       throw new StepFailed(`${names} out of date: run \`npm run generate\` and commit the result`);
     return;
   }
-  for (const { name, text } of outdated) fs.writeFileSync(path.join(ROOT, name), text);
+  for (const { name, text } of outdated) {
+    fs.mkdirSync(path.dirname(path.join(ROOT, name)), { recursive: true });
+    fs.writeFileSync(path.join(ROOT, name), text);
+  }
   process.stdout.write(outdated.length > 0 ? `wrote ${names}\n` : "everything is up to date\n");
 });

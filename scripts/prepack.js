@@ -1,7 +1,7 @@
 /**
- * Runs before `npm pack` and `npm publish`: a package without an addon or a model would install and never work.
+ * Runs before `npm pack` and `npm publish` in a checkout. Packing needs the model; publishing from here would be a mistake.
  *
- * Builds nothing and prints nothing when all is there. npm does not run it where the packed package is installed.
+ * Builds nothing and prints nothing when all is well. npm does not run it where the packed package is installed.
  */
 
 "use strict";
@@ -10,16 +10,16 @@ const fs = require("node:fs");
 const path = require("node:path");
 const { StepFailed, runScript } = require("./setup/step-failed");
 
+const args = process.argv.slice(2);
 /** A folder that stands for the checkout, for the tests. */
-const ROOT = path.resolve(process.argv[2] ?? path.join(__dirname, ".."));
+const ROOT = path.resolve(args.find((argument) => !argument.startsWith("--")) ?? path.join(__dirname, ".."));
 const MODEL = "models/tiny-chat/tiny-chat.gguf";
 
-function hasAddon() {
-  const platforms = fs.readdirSync(path.join(ROOT, "npm"));
-  return platforms.some((name) => fs.existsSync(path.join(ROOT, "npm", name, "llama-worker.node")));
-}
-
 runScript(async () => {
-  if (!hasAddon()) throw new StepFailed("there is no addon to pack under `npm/`: run `npm run build` first");
+  if (args.includes("--publish")) {
+    throw new StepFailed(
+      "a checkout is not published: its package.json does not name the platform packages. `npm run package` makes the tarballs, CI publishes them",
+    );
+  }
   if (!fs.existsSync(path.join(ROOT, MODEL))) throw new StepFailed(`the built-in model \`${MODEL}\` is missing`);
 });

@@ -11,8 +11,8 @@ use llama_worker_engine::chat::Message;
 use llama_worker_engine::error::Error;
 use llama_worker_engine::sampling::Constraint;
 use llama_worker_engine::worker::{
-    ApplyTemplate, ContextInfo, CreateContext, CreateSession, Event, GenerationOptions, GenerationRequest, GenerationResult, Init,
-    InitInfo, Input, Job, LoadModel, ModelDefaults, ModelInfo, Query, RenderedPrompt, Reply, SessionId, WorkerHandle,
+    ApplyTemplate, ContextInfo, CreateContext, CreateSession, Event, GenerationOptions, GenerationRequest, GenerationResult, GpuBackend,
+    Init, InitInfo, Input, Job, LoadModel, ModelDefaults, ModelInfo, Query, RenderedPrompt, Reply, SessionId, WorkerHandle,
 };
 use napi::bindgen_prelude::ObjectFinalize;
 use napi::{CleanupEnvHook, Env};
@@ -40,6 +40,7 @@ pub struct LlamaWorker {
     pub(crate) turns: Arc<Turns>,
     pub(crate) downloads: Arc<Downloads>,
     pub(crate) native_directory: PathBuf,
+    gpu_backends: Vec<GpuBackend>,
     teardown: Option<CleanupEnvHook<Teardown>>,
     last_id: Cell<u32>,
     is_stopped: Cell<bool>,
@@ -47,9 +48,14 @@ pub struct LlamaWorker {
 
 #[napi]
 impl LlamaWorker {
-    /// `onEvents` gets arrays of events, in order; `nativeDirectory` is the folder with the libraries beside the addon.
-    #[napi(constructor, ts_args_type = "onEvents: (events: object[]) => void, nativeDirectory: string")]
-    pub fn new(env: Env, on_events: OnEvents<'_>, native_directory: String) -> Result<Self> {
+    /// `onEvents` gets arrays of events, in order; `nativeDirectory` is the folder with the libraries beside the addon; `gpuBackends` are
+    /// those that this platform can have.
+    #[napi(
+        constructor,
+        ts_args_type = "onEvents: (events: object[]) => void, nativeDirectory: string, gpuBackends?: { gpu: string, library?: string, remedy: string }[]"
+    )]
+    pub fn new(env: Env, on_events: OnEvents<'_>, native_directory: String, gpu_backends: Any<'_>) -> Result<Self> {
+        let gpu_backends = options::gpu_backends(&gpu_backends)?;
         let outbox = Arc::new(Outbox::new(&on_events).map_err(boundary)?);
         let handle = Arc::new(WorkerHandle::start().map_err(refusal)?);
         let downloads = Arc::new(Downloads::default());
@@ -63,6 +69,7 @@ impl LlamaWorker {
             turns,
             downloads,
             native_directory: native_directory.into(),
+            gpu_backends,
             teardown: Some(teardown),
             last_id: Cell::new(0),
             is_stopped: Cell::new(false),
@@ -311,6 +318,7 @@ impl LlamaWorker {
         Init {
             backend_directory: self.native_directory.clone(),
             gpu: options.gpu,
+            gpu_backends: self.gpu_backends.clone(),
             threads: options.threads,
             debug: options.debug,
             reply,

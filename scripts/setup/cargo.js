@@ -39,15 +39,18 @@ function runCargo(root, args) {
 
 /**
  * @param {string} root
- * @param {{ environment?: Record<string, string>, onErrorLine: (line: string) => void }} options
+ * @param {{ environment?: Record<string, string>, features?: string[], onErrorLine: (line: string) => void }} options
  * @returns {Promise<Built>}
  */
-async function cargoBuild(root, { environment, onErrorLine }) {
+async function cargoBuild(root, { environment, features = [], onErrorLine }) {
   /** @type {Partial<Built>} */
   const built = {};
   await runQuietly(
     "cargo",
-    ["build", "--release", "--workspace", "--locked", "--message-format=json-render-diagnostics"],
+    [
+      ...["build", "--release", "--workspace", "--locked", "--message-format=json-render-diagnostics"],
+      ...(features.length > 0 ? ["--features", features.join(",")] : []),
+    ],
     {
       cwd: root,
       environment: { ...cargoEnvironment(root), ...environment },

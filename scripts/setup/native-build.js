@@ -72,6 +72,16 @@ async function buildAddon(root, machine) {
 }
 
 /**
+ * Says that what lies in the platform's folder is no developer's build any more: the next setup makes one again.
+ *
+ * @param {string} root
+ */
+function forgetAddon(root) {
+  const { environment } = readStamp(stampFile(root));
+  writeStamp(stampFile(root), { environment });
+}
+
+/**
  * @param {string} root
  * @param {string} environment noted at once, or a build that fails would start from nothing the next time too
  */
@@ -183,4 +193,4 @@ function builtTypes(root) {
   return fs.readFileSync(path.join(root, folder, TYPES_FILE), "utf8");
 }
 
-module.exports = { buildAddon, builtTypes, planBuild };
+module.exports = { buildAddon, builtTypes, forgetAddon, planBuild };

@@ -22,11 +22,11 @@ const SIDE_CARS = 4;
 /**
  * @param {string} folder
  * @param {import("./cargo").Built} built
- * @param {{ strips: boolean }} options
+ * @param {{ strips: boolean, omits?: (file: string) => boolean }} options `omits`: which backends to leave out
  * @returns {Promise<string[]>} the names of the files in it
  */
-async function fillPlatformFolder(folder, built, { strips }) {
-  const libraries = librariesOf(built.llamaFolder);
+async function fillPlatformFolder(folder, built, { strips, omits = () => false }) {
+  const libraries = librariesOf(built.llamaFolder).filter((file) => !omits(file));
   fs.mkdirSync(folder, { recursive: true });
   await replaceFile(built.addon, path.join(folder, ADDON));
   for (const file of libraries)

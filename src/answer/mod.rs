@@ -4,7 +4,7 @@ mod generation;
 mod json;
 mod message;
 
-use llama_worker_engine::worker::{ContextInfo, DeviceKind, InitInfo, ModelInfo, RenderedPrompt};
+use llama_worker_engine::worker::{ContextInfo, Device, DeviceKind, InitInfo, ModelInfo, RenderedPrompt};
 use serde::Serialize;
 
 pub(crate) use generation::{GenerationAnswer, LogprobsAnswer, logprobs, parsed, stop_reason_name};
@@ -39,6 +39,8 @@ pub(crate) struct InitAnswer {
     backend: String,
     devices: Vec<DeviceAnswer>,
     cpu_features: Vec<String>,
+    cpu_variant: Option<String>,
+    warnings: Vec<String>,
     llama_cpp_version: String,
 }
 
@@ -51,11 +53,20 @@ struct DeviceAnswer {
     r#type: &'static str,
     memory_total: f64,
     memory_free: f64,
+    is_chosen: bool,
 }
 
 impl From<&InitInfo> for InitAnswer {
     fn from(info: &InitInfo) -> Self {
-        let devices = info.devices.iter().map(|device| DeviceAnswer {
+        let takes_layers = |index: usize, device: &Device| {
+            if info.chosen_devices.is_empty() {
+                device.kind == DeviceKind::Cpu
+            } else {
+                info.chosen_devices.contains(&index)
+            }
+        };
+        let devices = info.devices.iter().enumerate().map(|(index, device)| DeviceAnswer {
+            is_chosen: takes_layers(index, device),
             name: device.name.clone(),
             description: device.description.clone(),
             backend: device.backend.clone(),
@@ -72,6 +83,8 @@ impl From<&InitInfo> for InitAnswer {
             backend: info.backend.clone(),
             devices: devices.collect(),
             cpu_features: info.cpu_features.clone(),
+            cpu_variant: info.cpu_variant.clone(),
+            warnings: info.warnings.clone(),
             llama_cpp_version: info.llama_cpp_version.clone(),
         }
     }
@@ -90,6 +103,7 @@ pub(crate) struct ModelAnswer {
     vocabulary_size: u32,
     layers: u32,
     embedding_size: u32,
+    gpu_layers: u32,
     chat_template: &'static str,
     warnings: Vec<&'static str>,
 }
@@ -115,6 +129,7 @@ impl ModelAnswer {
             vocabulary_size: info.vocabulary_size,
             layers: info.layers,
             embedding_size: info.embedding_size,
+            gpu_layers: info.gpu_layers,
             chat_template,
             warnings: warning.into_iter().collect(),
         }

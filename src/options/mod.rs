@@ -23,5 +23,5 @@ pub(crate) use generation::{generation, max_tool_rounds};
 pub(crate) use json::option as json;
 pub(crate) use messages::{answerable, history, input, messages};
 pub(crate) use sampling::seed;
-pub(crate) use setup::{InitOptions, chat_template, context, init, model};
+pub(crate) use setup::{InitOptions, chat_template, context, gpu_backends, init, model};
 pub(crate) use text::{new_session, optional_text, own_session, session, special, text, tokens};

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use llama_worker_engine::worker::{ContextOptions, FlashAttention, Gpu, KvCacheType, ModelParams};
+use llama_worker_engine::worker::{ContextOptions, FlashAttention, Gpu, GpuBackend, GpuLayers, KvCacheType, ModelParams};
 
-use super::fields::{Any, Fields, invalid};
+use super::fields::{Any, Fields, elements, invalid};
 use crate::error::Result;
 
 /// ggml has room for this many threads in a pool.
@@ -48,14 +48,36 @@ pub(crate) fn init(fields: &Fields<'_>) -> Result<InitOptions> {
     })
 }
 
+/// The GPU backends that `js/gpu-packages.js` found, or knows how to get.
+pub(crate) fn gpu_backends(value: &Any<'_>) -> Result<Vec<GpuBackend>> {
+    let Some(list) = elements(value)? else { return Ok(Vec::new()) };
+    list.map(|entry| gpu_backend(&Fields::of("gpuBackends", entry?)?)).collect()
+}
+
+fn gpu_backend(fields: &Fields<'_>) -> Result<GpuBackend> {
+    let gpu = match fields.string("gpu")?.as_deref() {
+        Some("cuda") => Gpu::Cuda,
+        Some("metal") => Gpu::Metal,
+        Some("vulkan") => Gpu::Vulkan,
+        _ => return Err(invalid("gpuBackends", &fields.read("gpu")?, "\"cuda\", \"metal\" or \"vulkan\"")),
+    };
+    Ok(GpuBackend {
+        gpu,
+        library: fields.string("library")?.map(PathBuf::from),
+        remedy: fields.string("remedy")?.unwrap_or_default(),
+    })
+}
+
 pub(crate) fn model(path: Option<Any<'_>>, fields: &Fields<'_>) -> Result<ModelParams> {
     let path = match path {
         Some(Any::C(path)) if !path.is_empty() && !path.contains('\0') => PathBuf::from(path),
         other => return Err(invalid("modelPath", &other.unwrap_or(Any::E(())), "the path of a GGUF file")),
     };
     let gpu_layers = match fields.get("gpuLayers")? {
-        Some(Any::C(word)) if word == "max" => None,
-        _ => fields.count("gpuLayers", 0..=i64::from(u16::MAX), "a whole number from 0, \"auto\" or \"max\"")?,
+        Some(Any::C(word)) if word == "max" => GpuLayers::All,
+        _ => fields
+            .count("gpuLayers", 0..=i64::from(u16::MAX), "a whole number from 0, \"auto\" or \"max\"")?
+            .map_or(GpuLayers::Auto, GpuLayers::Count),
     };
     let use_mmap = match fields.get("useMmap")? {
         Some(Any::C(word)) if word == "auto" => None,
@@ -64,8 +86,9 @@ pub(crate) fn model(path: Option<Any<'_>>, fields: &Fields<'_>) -> Result<ModelP
     Ok(ModelParams {
         path,
         gpu_layers,
-        // What `init` chose; the engine knows.
-        devices: None,
+        // What `init` chose, and the defaults of contexts; the engine knows.
+        devices: Vec::new(),
+        context_size: None,
         use_mmap,
         use_mlock: fields.boolean("useMlock")?.unwrap_or(false),
     })

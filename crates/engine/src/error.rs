@@ -33,6 +33,12 @@ pub enum Error {
     /// There is no file at the model's path.
     #[error("model file `{}` does not exist", path.display())]
     ModelNotFound { path: PathBuf },
+    /// The model's path leads into an Electron archive.
+    #[error(
+        "model file `{}` is inside the archive `{}`, where no system can map it: unpack it or ship it as an extra resource, and pass the path of that file",
+        path.display(), archive.display()
+    )]
+    ModelInArchive { path: PathBuf, archive: PathBuf },
     /// The model's path is a folder or a device.
     #[error("model path `{}` is not a file", path.display())]
     ModelNotAFile { path: PathBuf },
@@ -135,6 +141,7 @@ impl Error {
             Self::ContextNotCreated => "CONTEXT_NOT_CREATED",
             Self::BackendUnavailable { .. } => "BACKEND_UNAVAILABLE",
             Self::ModelNotFound { .. } => "MODEL_NOT_FOUND",
+            Self::ModelInArchive { .. } => "MODEL_IN_ARCHIVE",
             Self::ModelNotAFile { .. } => "MODEL_NOT_A_FILE",
             Self::ModelUnreadable { .. } => "MODEL_UNREADABLE",
             Self::ModelInvalid { .. } => "MODEL_INVALID",

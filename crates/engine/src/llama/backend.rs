@@ -5,16 +5,18 @@
 
 use std::ffi::{CStr, CString};
 use std::path::Path;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::{LlamaBackendDeviceType, list_llama_ggml_backend_devices};
 use llama_cpp_sys_2 as sys;
 
-use super::{log, memory};
+use super::{log, memory, shim};
 use crate::error::{Error, Result};
 
 static STARTED: OnceLock<Backend> = OnceLock::new();
+/// ggml's list of backends and devices has no lock of its own: it grows under this one, and whoever walks it holds it.
+static REGISTRY: RwLock<()> = RwLock::new(());
 
 /// Proof that the backends are loaded. Lives as long as the process: other engine threads, and other JavaScript environments, use it.
 #[derive(Debug)]
@@ -74,9 +76,28 @@ impl Backend {
         &self.inner
     }
 
+    /// Loads a further backend, as that of a GPU. One that is loaded already stays.
+    ///
+    /// # Errors
+    /// The system's reason, or the backend's own.
+    pub fn load(&self, library: &Path) -> std::result::Result<(), String> {
+        let path = library.to_str().and_then(|path| CString::new(path).ok());
+        let path = path.ok_or_else(|| format!("`{}` is no usable path", library.display()))?;
+        // Nobody panics while holding it half done: the list is C++'s.
+        let _registry = REGISTRY.write().unwrap_or_else(PoisonError::into_inner);
+        log::clear_errors();
+        // SAFETY: `path` is a zero-terminated string that outlives the call; the lock keeps readers of the registry away.
+        let loaded = shim::call(|error| unsafe { shim::lw_load_backend(path.as_ptr(), error) })?;
+        if loaded {
+            return Ok(());
+        }
+        Err(log::errors_or("it is not for this system"))
+    }
+
     /// Every device found, the processor included.
     #[must_use]
     pub fn devices(&self) -> Vec<Device> {
+        let _registry = registry();
         let mut devices: Vec<Device> = list_llama_ggml_backend_devices().into_iter().map(Device::from).collect();
         // ggml reports all of the processor's memory as free.
         for processor in devices.iter_mut().filter(|device| device.kind == DeviceKind::Cpu) {
@@ -91,6 +112,13 @@ impl Backend {
         cpu_features().unwrap_or_default()
     }
 
+    /// Which of several builds of the CPU backend is loaded, for instance `haswell`; none when there is only one.
+    #[must_use]
+    pub fn cpu_variant(&self) -> Option<String> {
+        let file = library_of(cpu_function(c"ggml_backend_get_features")?)?;
+        variant_of(&file).map(str::to_owned)
+    }
+
     /// The version of llama.cpp.
     #[must_use]
     pub fn llama_cpp_version(&self) -> String {
@@ -99,12 +127,15 @@ impl Backend {
     }
 }
 
+/// ggml's own short name of it.
+const METAL: &str = "MTL";
+
 impl From<llama_cpp_2::LlamaBackendDevice> for Device {
     fn from(device: llama_cpp_2::LlamaBackendDevice) -> Self {
         Self {
             name: device.name,
             description: device.description,
-            backend: device.backend,
+            backend: if device.backend == METAL { "Metal".into() } else { device.backend },
             kind: match device.device_type {
                 LlamaBackendDeviceType::Cpu => DeviceKind::Cpu,
                 LlamaBackendDeviceType::Gpu => DeviceKind::Gpu,
@@ -115,6 +146,12 @@ impl From<llama_cpp_2::LlamaBackendDevice> for Device {
             memory_free: device.memory_free as u64,
         }
     }
+}
+
+/// To be held while ggml's list of backends and devices is walked, as llama.cpp does while it loads a model or makes a context.
+pub(super) fn registry() -> RwLockReadGuard<'static, ()> {
+    // OK because nothing is held that a panic could leave half done.
+    REGISTRY.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn unavailable(reason: impl Into<String>) -> Error {
@@ -174,6 +211,50 @@ pub(super) fn cpu_function(name: &CStr) -> Option<*mut std::ffi::c_void> {
     (!function.is_null()).then_some(function)
 }
 
+/// The variant in the file name of a CPU backend: ggml builds `libggml-cpu-haswell.so` and its like, or one `libggml-cpu.so`.
+fn variant_of(file: &str) -> Option<&str> {
+    let name = file.rsplit(['/', '\\']).next()?;
+    let name = name.strip_prefix("lib").unwrap_or(name).strip_prefix("ggml-cpu-")?;
+    let end = name.rfind('.').unwrap_or(name.len());
+    Some(&name[..end])
+}
+
+/// The file that a function was loaded from.
+#[cfg(unix)]
+fn library_of(function: *mut std::ffi::c_void) -> Option<String> {
+    // SAFETY: all fields of the struct may be zero.
+    let mut found: libc::Dl_info = unsafe { std::mem::zeroed() };
+    // SAFETY: `found` is live; any address may be asked for.
+    let is_known = unsafe { libc::dladdr(function, &raw mut found) } != 0;
+    is_known.then(|| text(found.dli_fname))
+}
+
+/// The file that a function was loaded from.
+#[cfg(windows)]
+fn library_of(function: *mut std::ffi::c_void) -> Option<String> {
+    use std::os::windows::ffi::OsStringExt;
+
+    #[link(name = "kernel32")]
+    unsafe extern "system" {
+        fn GetModuleHandleExW(flags: u32, name: *const std::ffi::c_void, module: *mut *mut std::ffi::c_void) -> i32;
+        fn GetModuleFileNameW(module: *mut std::ffi::c_void, name: *mut u16, size: u32) -> u32;
+    }
+    const FROM_ADDRESS: u32 = 4;
+    const UNCHANGED_COUNT: u32 = 2;
+    const LONGEST_PATH: u32 = 32_768;
+
+    let mut module = std::ptr::null_mut();
+    // SAFETY: with these flags the name is an address, and nothing has to be given back.
+    if unsafe { GetModuleHandleExW(FROM_ADDRESS | UNCHANGED_COUNT, function, &raw mut module) } == 0 {
+        return None;
+    }
+    let mut name = vec![0_u16; LONGEST_PATH as usize];
+    // SAFETY: `name` has room for as many characters as it is said to.
+    let length = unsafe { GetModuleFileNameW(module, name.as_mut_ptr(), LONGEST_PATH) };
+    let path = std::ffi::OsString::from_wide(&name[..length as usize]);
+    Some(path.to_string_lossy().into_owned())
+}
+
 #[repr(C)]
 struct Feature {
     name: *const std::ffi::c_char,
@@ -203,4 +284,22 @@ fn text(pointer: *const std::ffi::c_char) -> String {
     }
     // SAFETY: callers pass zero-terminated strings that llama.cpp never frees.
     unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variant_is_in_the_file_name() {
+        for (file, expected) in [
+            ("/opt/app/libggml-cpu-haswell.so", Some("haswell")),
+            ("/opt/app/libggml-cpu-armv8.2_1.so", Some("armv8.2_1")),
+            (r"C:\app\ggml-cpu-zen4.dll", Some("zen4")),
+            ("/opt/my-libggml-cpu-x64/libggml-cpu.so", None),
+            ("libggml-vulkan.so", None),
+        ] {
+            assert_eq!(variant_of(file), expected, "{file}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ use std::ptr::NonNull;
 
 use llama_cpp_sys_2 as sys;
 
+use super::backend::registry;
 use super::threadpool::Threadpool;
 use super::{AbortFlag, Batch, Model, log, memory, shim};
 use crate::error::{Error, Result};
@@ -105,6 +106,7 @@ impl<'model> Context<'model> {
     /// # Errors
     /// [`Error::ContextCreationFailed`] with llama.cpp's reason.
     pub fn new(model: &'model Model, params: &ContextParams) -> Result<Self> {
+        let _registry = registry();
         log::clear_errors();
         // SAFETY: the model is live, and stays so for as long as the context by the lifetime `'model`.
         let raw = shim::call(|error| unsafe { shim::lw_context_new(model.raw(), llama_params(params), error) });

@@ -40,11 +40,24 @@ pub(super) fn check_file(path: &Path) -> Result<()> {
 
 fn io_error(path: &Path, source: std::io::Error) -> Error {
     match source.kind() {
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => Error::ModelNotFound { path: path.to_owned() },
+        // Windows says "not found" for what is below a file.
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => missing(path),
         _ => Error::ModelUnreadable {
             path: path.to_owned(),
             source,
         },
+    }
+}
+
+/// Electron shows the files of its archive as if they lay on disk, and only to JavaScript.
+fn missing(path: &Path) -> Error {
+    let is_archive = |folder: &&Path| folder.extension().is_some_and(|extension| extension == "asar") && folder.is_file();
+    match path.ancestors().skip(1).find(is_archive) {
+        Some(archive) => Error::ModelInArchive {
+            path: path.to_owned(),
+            archive: archive.to_owned(),
+        },
+        None => Error::ModelNotFound { path: path.to_owned() },
     }
 }
 
@@ -63,10 +76,10 @@ fn check_header(header: &[u8]) -> Check {
 }
 
 /// A file's metadata, without its weights.
-struct Gguf(NonNull<sys::gguf_context>);
+pub(super) struct Gguf(NonNull<sys::gguf_context>);
 
 impl Gguf {
-    fn open(path: &Path) -> std::result::Result<Self, String> {
+    pub(super) fn open(path: &Path) -> std::result::Result<Self, String> {
         let path = path
             .to_str()
             .and_then(|path| CString::new(path).ok())
@@ -77,6 +90,53 @@ impl Gguf {
         NonNull::new(raw)
             .map(Self)
             .ok_or_else(|| log::errors_or("its metadata cannot be read"))
+    }
+
+    /// Names and bytes of all tensors.
+    pub(super) fn tensors(&self) -> Vec<(String, u64)> {
+        let raw = self.0.as_ptr();
+        // SAFETY: the metadata is live, the indices are those of its tensors, and their names are zero-terminated.
+        let tensor = |id| unsafe {
+            let name = CStr::from_ptr(sys::gguf_get_tensor_name(raw, id)).to_string_lossy().into_owned();
+            (name, sys::gguf_get_tensor_size(raw, id) as u64)
+        };
+        (0..self.n_tensors()).map(tensor).collect()
+    }
+
+    /// How many files the model has.
+    pub(super) fn split_count(&self) -> u16 {
+        self.u16_value(c"split.count").unwrap_or(1).max(1)
+    }
+
+    /// A number under a name that begins with the model's architecture; the largest where there is one for each layer.
+    pub(super) fn architecture_number(&self, name: &str) -> Option<u64> {
+        let architecture = self.text_value(c"general.architecture")?;
+        let key = CString::new(format!("{architecture}.{name}")).ok()?;
+        let id = self.find(&key)?;
+        // SAFETY: `id` is a key of the live metadata; each value is read as the type it has.
+        unsafe {
+            let raw = self.0.as_ptr();
+            match sys::gguf_get_kv_type(raw, id) {
+                sys::GGUF_TYPE_UINT32 => Some(u64::from(sys::gguf_get_val_u32(raw, id))),
+                sys::GGUF_TYPE_INT32 => u64::try_from(sys::gguf_get_val_i32(raw, id)).ok(),
+                sys::GGUF_TYPE_ARRAY if matches!(sys::gguf_get_arr_type(raw, id), sys::GGUF_TYPE_UINT32 | sys::GGUF_TYPE_INT32) => {
+                    let (data, length) = (sys::gguf_get_arr_data(raw, id).cast::<u32>(), sys::gguf_get_arr_n(raw, id));
+                    // Of signed numbers only those below zero read otherwise, which no count is.
+                    (0..length).map(|index| u64::from(data.add(index).read_unaligned())).max()
+                }
+                _ => None,
+            }
+        }
+    }
+
+    fn text_value(&self, key: &CStr) -> Option<String> {
+        let id = self.find(key)?;
+        // SAFETY: `id` is a key of the live metadata; its text is read only when it is one, and is zero-terminated.
+        unsafe {
+            let raw = self.0.as_ptr();
+            (sys::gguf_get_kv_type(raw, id) == sys::GGUF_TYPE_STRING)
+                .then(|| CStr::from_ptr(sys::gguf_get_val_str(raw, id)).to_string_lossy().into_owned())
+        }
     }
 
     fn check(&self, file_length: u64) -> Check {

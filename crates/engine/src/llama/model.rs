@@ -10,7 +10,8 @@ use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::vocab::LlamaVocab;
 use llama_cpp_sys_2 as sys;
 
-use super::{AbortFlag, Backend, Token, Vocabulary, gguf, log, row_cuts, shim};
+use super::backend::registry;
+use super::{AbortFlag, Backend, GpuLayers, Token, Vocabulary, gguf, log, offload, row_cuts, shim};
 use crate::error::{Error, Result};
 
 /// How to load a model.
@@ -18,10 +19,12 @@ use crate::error::{Error, Result};
 pub struct ModelParams {
     /// The GGUF file; the first part of a split one.
     pub path: PathBuf,
-    /// Layers to keep on the GPU; `None` = all of them, `Some(0)` = everything on the processor.
-    pub gpu_layers: Option<u32>,
-    /// The devices to use, by their index in [`Backend::devices`]; `None` = llama.cpp's choice, an empty list = the processor only.
-    pub devices: Option<Vec<usize>>,
+    /// Layers to keep on the devices.
+    pub gpu_layers: GpuLayers,
+    /// The devices to use, by their index in [`Backend::devices`]; none means the processor only.
+    pub devices: Vec<usize>,
+    /// The context that will be made, in tokens, as far as it is known: it takes its share of the devices' memory.
+    pub context_size: Option<u32>,
     /// Map the file into memory instead of reading it; `None` leaves the choice to llama.cpp.
     pub use_mmap: Option<bool>,
     /// Lock the weights in RAM.
@@ -51,6 +54,8 @@ pub struct ModelInfo {
     pub layers: u32,
     /// The width of an embedding.
     pub embedding_size: u32,
+    /// Layers on a GPU, the output layer counted.
+    pub gpu_layers: u32,
 }
 
 /// Weights and vocabulary.
@@ -58,7 +63,7 @@ pub struct ModelInfo {
 pub struct Model {
     inner: LlamaModel,
     path: PathBuf,
-    is_offloaded: bool,
+    gpu_layers: u32,
     vocabulary: OnceLock<Arc<Vocabulary>>,
     companion: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
@@ -75,19 +80,20 @@ impl Model {
         mut on_progress: impl FnMut(f32) + 'static,
     ) -> Result<Self> {
         Self::check_file(&params.path)?;
+        let gpu_layers = offload::layers(backend, params);
+        let _registry = registry();
         log::clear_errors();
         let is_wanted = abort.clone();
-        let llama_params = llama_params(params)?.with_progress_callback(move |progress| {
+        let llama_params = llama_params(params, gpu_layers)?.with_progress_callback(move |progress| {
             on_progress(progress);
             !is_wanted.is_set()
         });
         let loaded = LlamaModel::load_from_file(backend.inner(), &params.path, &llama_params);
         let inner = loaded.map_err(|error| load_error(&params.path, abort, &error.to_string()))?;
-        let uses_gpu = params.gpu_layers != Some(0) && params.devices.as_ref().is_none_or(|devices| !devices.is_empty());
         let model = Self {
             inner,
             path: params.path.clone(),
-            is_offloaded: uses_gpu,
+            gpu_layers,
             vocabulary: OnceLock::new(),
             companion: OnceLock::new(),
         };
@@ -118,6 +124,7 @@ impl Model {
             vocabulary_size: u32::try_from(model.n_vocab()).unwrap_or(0),
             layers: model.n_layer(),
             embedding_size: u32::try_from(model.n_embd()).unwrap_or(0),
+            gpu_layers: self.gpu_layers.min(model.n_layer() + 1),
         }
     }
 
@@ -338,7 +345,7 @@ impl Model {
     /// Whether layers of it run on a GPU.
     #[must_use]
     pub fn is_offloaded(&self) -> bool {
-        self.is_offloaded
+        self.gpu_layers > 0
     }
 
     pub(super) fn n_vocab(&self) -> usize {
@@ -426,15 +433,10 @@ fn is_markup_of(template: &str, text: &str) -> bool {
     is_control_like || (is_tag_like && template.contains(text))
 }
 
-fn llama_params(params: &ModelParams) -> Result<LlamaModelParams> {
-    let mut llama_params = LlamaModelParams::default();
-    if let Some(devices) = &params.devices {
-        let chosen = llama_params.with_devices(devices);
-        llama_params = chosen.map_err(|error| Error::BackendUnavailable { reason: error.to_string() })?;
-    }
-    if let Some(layers) = params.gpu_layers {
-        llama_params = llama_params.with_n_gpu_layers(layers);
-    }
+fn llama_params(params: &ModelParams, gpu_layers: u32) -> Result<LlamaModelParams> {
+    let chosen = LlamaModelParams::default().with_devices(&params.devices);
+    let chosen = chosen.map_err(|error| Error::BackendUnavailable { reason: error.to_string() })?;
+    let mut llama_params = chosen.with_n_gpu_layers(gpu_layers);
     if let Some(use_mmap) = params.use_mmap {
         llama_params = llama_params.with_use_mmap(use_mmap);
     }

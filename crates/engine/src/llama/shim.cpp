@@ -409,6 +409,10 @@ void lw_set_common_log(bool enabled) {
     common_log_set_verbosity_thold(enabled ? LOG_DEFAULT_DEBUG : -1);
 }
 
+bool lw_load_backend(const char * path, char ** error) {
+    return guarded(error, false, [&] { return ggml_backend_load(path) != nullptr; });
+}
+
 gguf_context * lw_gguf_open(const char * path, char ** error) {
     return guarded(error, static_cast<gguf_context *>(nullptr), [&] { return gguf_init_from_file(path, { /* no_alloc */ true, /* ctx */ nullptr }); });
 }

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include "ggml-backend.h"
 #include "gguf.h"
 #include "llama.h"
 
@@ -25,6 +26,9 @@ void lw_string_free(char * text);
 
 // Silences (or opens) the logger of llama.cpp's common code, which does not go through llama_log_set.
 void lw_set_common_log(bool enabled);
+
+// Loads the library of a backend into ggml's registry, whose readers the caller keeps away. False when it is not usable here.
+bool lw_load_backend(const char * path, char ** error);
 
 // The metadata of a GGUF file, to be freed with gguf_free; null when it cannot be read.
 struct gguf_context * lw_gguf_open(const char * path, char ** error);

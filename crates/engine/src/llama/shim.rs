@@ -20,6 +20,7 @@ pub(super) struct RawParser {
 unsafe extern "C" {
     fn lw_string_free(text: *mut c_char);
     fn lw_set_common_log(enabled: bool);
+    pub(super) fn lw_load_backend(path: *const c_char, error: *mut *mut c_char) -> bool;
     pub(super) fn lw_gguf_open(path: *const c_char, error: *mut *mut c_char) -> *mut sys::gguf_context;
     pub(super) fn lw_context_new(
         model: *mut sys::llama_model,

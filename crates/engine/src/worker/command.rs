@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::gpu::{Gpu, GpuBackend};
 use crate::chat::{ChatOptions, Message};
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::llama::{AbortFlag, Device, FlashAttention, KvCacheType, ModelInfo, ModelParams};
 use crate::scheduler::{Job, Reply, SessionId};
 
@@ -100,28 +101,14 @@ pub struct Init {
     pub backend_directory: PathBuf,
     /// Which GPU to use.
     pub gpu: Gpu,
+    /// The GPU backends that this platform can have.
+    pub gpu_backends: Vec<GpuBackend>,
     /// Threads for contexts that name none.
     pub threads: Option<u32>,
     /// Whether llama.cpp's log goes to stderr.
     pub debug: bool,
     /// Where the answer goes.
     pub reply: Reply<InitInfo>,
-}
-
-/// Which GPU to use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Gpu {
-    /// The best there is; the processor if there is none.
-    #[default]
-    Auto,
-    /// None.
-    Off,
-    /// An NVIDIA card through CUDA.
-    Cuda,
-    /// An Apple GPU.
-    Metal,
-    /// Any card through Vulkan.
-    Vulkan,
 }
 
 /// What was found.
@@ -131,6 +118,12 @@ pub struct InitInfo {
     pub backend: String,
     /// Every device.
     pub devices: Vec<Device>,
+    /// Those that models are put on, by their index.
+    pub chosen_devices: Vec<usize>,
+    /// Which build of the CPU backend was chosen for this processor, for instance `haswell`; none when there is only one.
+    pub cpu_variant: Option<String>,
+    /// Why a GPU backend that is installed was not taken.
+    pub warnings: Vec<String>,
     /// Instruction sets that the CPU backend uses.
     pub cpu_features: Vec<String>,
     /// The version of llama.cpp.
@@ -218,84 +211,5 @@ impl Query {
             Self::Detokenize { reply, .. } => reply.end(Err(error)),
             Self::ApplyTemplate(query) => query.reply.end(Err(error)),
         }
-    }
-}
-
-impl Gpu {
-    /// Whether `device` is driven by this choice.
-    pub(super) fn accepts(self, device: &Device) -> bool {
-        use crate::llama::DeviceKind::{Gpu as Card, IntegratedGpu};
-        let is_gpu = matches!(device.kind, Card | IntegratedGpu);
-        is_gpu && self.backend_name().is_none_or(|name| device.backend.eq_ignore_ascii_case(name)) && self != Self::Off
-    }
-
-    /// The devices for models, by their index; `None` leaves the choice to llama.cpp.
-    pub(super) fn choose(self, devices: &[Device]) -> Option<Vec<usize>> {
-        let accepted: Vec<usize> = devices
-            .iter()
-            .enumerate()
-            .filter(|(_, device)| self.accepts(device))
-            .map(|(index, _)| index)
-            .collect();
-        (self != Self::Auto || accepted.is_empty()).then_some(accepted)
-    }
-
-    /// Refuses a named backend that no device offers.
-    pub(super) fn check(self, devices: &[Device]) -> Result<()> {
-        match self.backend_name() {
-            Some(name) if !devices.iter().any(|device| self.accepts(device)) => {
-                let found: Vec<&str> = devices.iter().map(|device| device.backend.as_str()).collect();
-                Err(Error::BackendUnavailable {
-                    reason: format!("no {name} device was found, there is: {}", found.join(", ")),
-                })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn backend_name(self) -> Option<&'static str> {
-        match self {
-            Self::Auto | Self::Off => None,
-            Self::Cuda => Some("CUDA"),
-            Self::Metal => Some("Metal"),
-            Self::Vulkan => Some("Vulkan"),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::llama::DeviceKind;
-
-    fn device(backend: &str, kind: DeviceKind) -> Device {
-        Device {
-            name: String::new(),
-            description: String::new(),
-            backend: backend.into(),
-            kind,
-            memory_total: 0,
-            memory_free: 0,
-        }
-    }
-
-    #[test]
-    fn a_named_backend_must_be_there() {
-        let processor = [device("CPU", DeviceKind::Cpu)];
-        let card = [device("CPU", DeviceKind::Cpu), device("Vulkan", DeviceKind::Gpu)];
-        for (gpu, devices, is_ok) in [
-            (Gpu::Auto, &processor[..], true),
-            (Gpu::Off, &processor, true),
-            (Gpu::Vulkan, &processor, false),
-            (Gpu::Vulkan, &card, true),
-            (Gpu::Cuda, &card, false),
-        ] {
-            assert_eq!(gpu.check(devices).is_ok(), is_ok, "{gpu:?} with {devices:?}");
-        }
-        assert_eq!(Gpu::Auto.choose(&processor), Some(vec![]));
-        assert_eq!(Gpu::Auto.choose(&card), None);
-        assert_eq!(Gpu::Off.choose(&card), Some(vec![]));
-        assert_eq!(Gpu::Vulkan.choose(&card), Some(vec![1]));
-        assert!(!Gpu::Off.accepts(&card[1]) && Gpu::Auto.accepts(&card[1]) && !Gpu::Auto.accepts(&card[0]));
     }
 }

@@ -8,7 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Once;
 
-use super::command::{Command, ContextInfo, ContextOptions, CreateContext, Gpu, Init, InitInfo, LoadModel, ModelDefaults, Query, Standing};
+use super::command::{Command, ContextInfo, ContextOptions, CreateContext, Init, InitInfo, LoadModel, ModelDefaults, Query, Standing};
+use super::gpu::Choice;
 use super::handle::stop_threads_at_exit;
 use super::inbox::{Inbox, is_concurrent};
 use super::query;
@@ -28,6 +29,7 @@ const DEFAULT_SEQUENCES: u32 = 4;
 
 /// Statics that llama.cpp creates on the way must outlive the threads; each of these makes sure of it once, see [`stop_threads_at_exit`].
 static AFTER_INIT: Once = Once::new();
+static AFTER_GPU: Once = Once::new();
 static AFTER_LOAD: Once = Once::new();
 static AFTER_CONTEXT: Once = Once::new();
 
@@ -54,8 +56,8 @@ struct Loaded<'model> {
 #[derive(Clone, Debug)]
 struct Started {
     backend: &'static Backend,
-    /// The devices for models; `None` = llama.cpp's choice.
-    devices: Option<Vec<usize>>,
+    /// The devices for models; none means the processor.
+    devices: Vec<usize>,
     threads: Option<u32>,
 }
 
@@ -112,6 +114,7 @@ impl Engine {
         let Init {
             backend_directory,
             gpu,
+            gpu_backends,
             threads,
             debug,
             mut reply,
@@ -119,15 +122,18 @@ impl Engine {
         reply.started();
         let started = guarded(|| {
             let backend = Backend::start(&backend_directory)?;
-            let info = init_info(backend, gpu)?;
             llama::set_debug(debug);
-            Ok((backend, info))
+            let choice = gpu.choose(backend, &gpu_backends)?;
+            Ok((backend, init_info(backend, choice)))
         });
         reply.end(started.map(|(backend, info)| {
             AFTER_INIT.call_once(stop_threads_at_exit);
+            if !info.chosen_devices.is_empty() {
+                AFTER_GPU.call_once(stop_threads_at_exit);
+            }
             self.started = Some(Started {
                 backend,
-                devices: gpu.choose(&info.devices),
+                devices: info.chosen_devices.clone(),
                 threads,
             });
             info
@@ -162,6 +168,7 @@ impl Engine {
             return None;
         };
         params.devices.clone_from(&started.devices);
+        params.context_size = defaults.context_size;
         reply.started();
         let reply = Progress::new(reply);
         let on_progress = reply.clone();
@@ -439,16 +446,18 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or_else(|| "a panic without a message".into())
 }
 
-fn init_info(backend: &Backend, gpu: Gpu) -> Result<InitInfo> {
+fn init_info(backend: &Backend, choice: Choice) -> InitInfo {
     let devices = backend.devices();
-    gpu.check(&devices)?;
-    let chosen = devices.iter().find(|device| gpu.accepts(device));
-    Ok(InitInfo {
+    let chosen = choice.devices.first().and_then(|index| devices.get(*index));
+    InitInfo {
         backend: chosen.map_or_else(|| "CPU".to_owned(), |device| device.backend.clone()),
         cpu_features: backend.cpu_features(),
+        cpu_variant: backend.cpu_variant(),
         llama_cpp_version: backend.llama_cpp_version(),
+        chosen_devices: choice.devices,
+        warnings: choice.warnings,
         devices,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use llama_worker_engine::chat::{ChatFormat, ChatOptions, Message, Prompt, Role, Tool, ToolCall};
-use llama_worker_engine::llama::{AbortFlag, Backend, Model, ModelParams};
+use llama_worker_engine::llama::{AbortFlag, Backend, GpuLayers, Model, ModelParams};
 
 use crate::gguf::Gguf;
 
@@ -99,8 +99,9 @@ fn load(path: &Path) -> Model {
     let backend = Backend::start(Path::new(env!("LLAMA_WORKER_BUILT_BACKENDS"))).unwrap();
     let params = ModelParams {
         path: path.to_owned(),
-        gpu_layers: Some(0),
-        devices: None,
+        gpu_layers: GpuLayers::Count(0),
+        context_size: None,
+        devices: vec![],
         use_mmap: Some(false),
         use_mlock: false,
     };

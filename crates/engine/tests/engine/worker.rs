@@ -8,8 +8,8 @@ use llama_worker_engine::chat::{Message, Role};
 use llama_worker_engine::error::Error;
 use llama_worker_engine::sampling::SamplingOptions;
 use llama_worker_engine::worker::{
-    ContextOptions, CreateContext, Event, FlashAttention, GenerationOptions, GenerationRequest, GenerationResult, Input, KvCacheType,
-    LoadModel, ModelDefaults, ModelParams, Reply, SessionId, StopReason,
+    ContextOptions, CreateContext, Event, FlashAttention, GenerationOptions, GenerationRequest, GenerationResult, GpuLayers, Input,
+    KvCacheType, LoadModel, ModelDefaults, ModelParams, Reply, SessionId, StopReason,
 };
 
 fn messages(list: &[(Role, &str)]) -> Input {
@@ -479,8 +479,9 @@ fn a_load_can_be_cancelled_in_the_middle() {
     });
     let params = ModelParams {
         path: model_path(),
-        gpu_layers: None,
-        devices: None,
+        gpu_layers: GpuLayers::Auto,
+        context_size: None,
+        devices: vec![],
         use_mmap: None,
         use_mlock: false,
     };

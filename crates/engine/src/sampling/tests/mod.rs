@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use super::*;
 use crate::llama::native::NativeGrammar;
-use crate::llama::{AbortFlag, Backend, ModelParams};
+use crate::llama::{AbortFlag, Backend, GpuLayers, ModelParams};
 
 /// The built-in model, loaded once for all tests.
 pub(super) fn model() -> &'static Model {
@@ -16,8 +16,9 @@ pub(super) fn model() -> &'static Model {
         let backend = Backend::start(Path::new(env!("LLAMA_WORKER_BUILT_BACKENDS"))).unwrap();
         let params = ModelParams {
             path: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny-chat/tiny-chat.gguf"),
-            gpu_layers: Some(0),
-            devices: None,
+            gpu_layers: GpuLayers::Count(0),
+            context_size: None,
+            devices: vec![],
             use_mmap: None,
             use_mlock: false,
         };

@@ -13,7 +13,7 @@ use llama_worker_engine::chat::Message;
 use llama_worker_engine::error::Result;
 use llama_worker_engine::worker::{
     AbortFlag, ContextInfo, ContextOptions, CreateContext, CreateSession, Event, GenerationOptions, GenerationRequest, GenerationResult,
-    Gpu, Init, InitInfo, Input, Job, LoadModel, ModelDefaults, ModelInfo, ModelParams, Reply, SessionId, WorkerHandle,
+    Gpu, GpuLayers, Init, InitInfo, Input, Job, LoadModel, ModelDefaults, ModelInfo, ModelParams, Reply, SessionId, WorkerHandle,
 };
 
 /// A test that waits longer than this hangs.
@@ -152,6 +152,7 @@ impl Worker {
         self.handle.init(Init {
             backend_directory,
             gpu: Gpu::Auto,
+            gpu_backends: vec![],
             threads,
             debug: false,
             reply,
@@ -175,8 +176,9 @@ impl Worker {
         let (reply, events) = Events::reply();
         let params = ModelParams {
             path: path.to_owned(),
-            gpu_layers: None,
-            devices: None,
+            gpu_layers: GpuLayers::Auto,
+            context_size: None,
+            devices: vec![],
             use_mmap: None,
             use_mlock: false,
         };

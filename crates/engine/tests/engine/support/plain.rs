@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use llama_worker_engine::chat::{ChatFormat, ChatOptions, Message};
 use llama_worker_engine::llama::{
-    AbortFlag, Backend, Batch, Context, ContextParams, Decoded, FlashAttention, KvCacheType, Model, ModelParams, Token, argmax,
+    AbortFlag, Backend, Batch, Context, ContextParams, Decoded, FlashAttention, GpuLayers, KvCacheType, Model, ModelParams, Token, argmax,
 };
 use llama_worker_engine::worker::{Event, GenerationOptions, GenerationResult};
 
@@ -27,8 +27,9 @@ impl PlainLoop {
         let backend = Backend::start(&PathBuf::from(env!("LLAMA_WORKER_BUILT_BACKENDS"))).unwrap();
         let params = ModelParams {
             path: path.to_owned(),
-            gpu_layers: None,
-            devices: Some(vec![]),
+            gpu_layers: GpuLayers::Auto,
+            context_size: None,
+            devices: vec![],
             use_mmap: None,
             use_mlock: false,
         };

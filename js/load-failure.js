@@ -1,0 +1,123 @@
+/**
+ * Says why the native addon could not be loaded, and what to do about it.
+ *
+ * Pure: it is told what was tried and what the system's loader said. The loader's own words stay in the message; a remedy is added only where
+ * they name a cause that is known.
+ */
+
+"use strict";
+
+/**
+ * A folder that was tried. `cause` is what the system's loader said about an addon that is there.
+ *
+ * @typedef {{ folder: string, isInstalled: boolean, hasAddon: boolean, problem?: string, cause?: string }} Place
+ */
+
+/**
+ * @typedef {object} System
+ * @property {string} triple as in `linux-x64-gnu`
+ * @property {boolean} isSupported whether this platform has a package
+ * @property {string} [glibc] its version
+ * @property {string[]} foreign platform packages that are installed for another system
+ * @property {boolean} isBundled whether this code was taken out of its package
+ */
+
+/** The newest glibc whose functions the published binaries need. */
+const GLIBC_FLOOR = "2.34";
+
+/** @type {{ cause: RegExp, remedy: (found: RegExpExecArray, system: System) => string }[]} */
+const KNOWN_CAUSES = [
+  {
+    cause: /version `(GLIBC_[\d.]+)' not found/,
+    remedy: ([, version], { glibc = "older" }) =>
+      `this system's glibc (${glibc}) is too old: the addon needs \`${version}\`, the published one ${GLIBC_FLOOR} (Ubuntu 22.04, Debian 12, RHEL 9); use a newer system or image, or build the addon on this one`,
+  },
+  {
+    cause: /version `((?:GLIBCXX|CXXABI)_[\d.]+)' not found/,
+    remedy: ([, version]) =>
+      `this system's C++ library is too old: the addon was built here or elsewhere for \`${version}\`; install the published package, which brings its own`,
+  },
+  {
+    cause: /(?:ld-musl|libc\.musl)[^:]*: cannot open shared object|__\w+: symbol not found|Error relocating/,
+    remedy: (_, { triple }) =>
+      `the addon was built for another C library than this system's: install \`llama-worker-${triple}\``,
+  },
+  {
+    cause:
+      /(lib[\w.+-]+-lw\.(?:so|dylib)|lib[\w.+-]+\.so[\d.]*): cannot open shared object file|Library not loaded: \S*?([\w.+-]+\.dylib)/,
+    remedy: ([, linux, mac]) => missingLibrary(linux ?? mac),
+  },
+  {
+    cause: /The specified module could not be found/,
+    remedy: () => missingLibrary("one of the DLLs beside it"),
+  },
+  {
+    cause: /different Team IDs|code signature|not valid for use in process/i,
+    remedy: () =>
+      "macOS refuses libraries that are not signed as the app is: sign the unpacked `.node` and `.dylib` files with the app's own identity",
+  },
+  {
+    cause: /wrong ELF class|invalid ELF header|incompatible architecture|not a valid Win32 application|file too short/,
+    remedy: (_, { triple }) =>
+      `the file is damaged or of another architecture: reinstall \`llama-worker-${triple}\`, and install on the system that runs it`,
+  },
+];
+
+/** @param {string} name */
+function missingLibrary(name) {
+  return name.includes("-lw.") || !name.startsWith("lib")
+    ? `the platform package is incomplete, ${name} is missing: reinstall it, and have a packager copy or unpack the whole package, not only the \`.node\` file`
+    : `this system lacks ${name}: install it with the system's package manager`;
+}
+
+/**
+ * @param {Place[]} places
+ * @param {System} system
+ */
+function describeFailure(places, system) {
+  const tried = places.map((place) => `\`${place.folder}\` (${whatHappened(place)})`).join(", ");
+  return `the native addon for \`${system.triple}\` could not be loaded, tried ${tried}; ${remedyFor(places, system)}`;
+}
+
+/** @param {Place} place */
+function whatHappened({ isInstalled, hasAddon, problem, cause }) {
+  if (problem) return problem;
+  if (cause) return cause;
+  if (!isInstalled) return "the package is not installed";
+  return hasAddon ? "it was not tried" : "there is no llama-worker.node";
+}
+
+/**
+ * @param {Place[]} places
+ * @param {System} system
+ */
+function remedyFor(places, system) {
+  const causes = places.flatMap(({ cause }) => cause ?? []);
+  for (const text of causes) {
+    const known = KNOWN_CAUSES.map(({ cause, remedy }) => ({ found: cause.exec(text), remedy })).find(
+      ({ found }) => found,
+    );
+    if (known?.found) return known.remedy(known.found, system);
+  }
+  if (causes.length > 0) return "check that all files of that folder are there and were built for this system";
+  return remedyForMissing(places, system);
+}
+
+/**
+ * @param {Place[]} places
+ * @param {System} system
+ */
+function remedyForMissing(places, { triple, isSupported, foreign, isBundled }) {
+  const name = `llama-worker-${triple}`;
+  if (isBundled)
+    return "this code was bundled into another file: mark `llama-worker` as external in the bundler, and ship its package";
+  if (places.some(({ folder }) => /\.asar([\\/]|\.unpacked)/.test(folder)))
+    return `the package is inside an asar archive, from which no system loads libraries: unpack \`**/node_modules/llama-worker*/**\``;
+  if (!isSupported)
+    return `there is no package for this platform; build the addon in a checkout with \`npm run build\``;
+  if (foreign.length > 0)
+    return `${foreign.map((other) => `\`${other}\``).join(", ")} is installed, which is for another system: install \`${name}\` on the system that runs it (a node_modules folder cannot be copied between systems)`;
+  return `install \`${name}\` (npm leaves it out with \`--omit=optional\`, and where a lock file was made on another system), or build the addon in a checkout with \`npm run build\``;
+}
+
+module.exports = { GLIBC_FLOOR, describeFailure };

@@ -1,0 +1,2 @@
+/** The script to fork; it exports nothing. */
+export {};

@@ -1,0 +1,2 @@
+/* A processor variant that is not shipped, see llama-cpp.cmake. */
+typedef int llama_worker_empty;

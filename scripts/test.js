@@ -30,7 +30,7 @@ const STEPS = [
     checks: "format and lints of the JavaScript",
     run: () => runNode(["node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings"]),
   },
-  { name: "tsc", checks: "types", run: () => runNode(["node_modules/typescript/bin/tsc"]) },
+  { name: "tsc", checks: "types, also of the example for Electron", run: runTypeCheck },
   {
     name: "generated",
     checks: "generated files are up to date",
@@ -49,6 +49,11 @@ const STEPS = [
     run: () => runNode(["--test", `--test-timeout=${LONGEST_TEST_MS}`, "--test-reporter=spec", ...testFiles()]),
   },
 ];
+
+async function runTypeCheck() {
+  for (const project of [".", "examples/electron-chat"])
+    await runNode(["node_modules/typescript/bin/tsc", "-p", project]);
+}
 
 /** @param {string} command */
 function inRelease(command) {

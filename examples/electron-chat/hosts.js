@@ -5,8 +5,6 @@
  * process and shares its fate.
  */
 
-"use strict";
-
 const electron = require("electron");
 
 /**
@@ -21,12 +19,16 @@ const electron = require("electron");
  */
 function utilityProcessHost(onMessage) {
   const { port1, port2 } = new electron.MessageChannelMain();
-  const child = electron.utilityProcess.fork(require.resolve("llama-worker/worker"), [], { serviceName: "llama-worker" });
+  const child = electron.utilityProcess.fork(require.resolve("llama-worker/worker"), [], {
+    serviceName: "llama-worker",
+  });
   const ended = new Promise((resolve) => {
     child.once("exit", resolve);
   });
+  let isStopping = false;
   child.once("exit", (code) => {
-    if (code !== 0) onMessage({ type: "error", error: `the worker process ended with code ${code}`, code: "WORKER_STOPPED" });
+    if (!isStopping)
+      onMessage({ type: "error", error: `the worker process ended with code ${code}`, code: "WORKER_STOPPED" });
   });
   // The first message brings the port along; everything else goes over it.
   child.postMessage({ type: "port" }, [port1]);
@@ -35,6 +37,7 @@ function utilityProcessHost(onMessage) {
   return {
     post: (message) => port2.postMessage(message),
     stop: async () => {
+      isStopping = true;
       child.kill();
       await ended;
     },

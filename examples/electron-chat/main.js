@@ -4,8 +4,6 @@
  * Reads no message. `--in-process` runs the model in this process instead of a utility process.
  */
 
-"use strict";
-
 const path = require("node:path");
 const { BrowserWindow, app, ipcMain } = require("electron");
 const { builtInModelPath } = require("llama-worker");
@@ -23,7 +21,12 @@ function openWindow() {
   const window = new BrowserWindow({
     width: 720,
     height: 640,
-    webPreferences: { preload: path.join(__dirname, "preload.js"), contextIsolation: true, nodeIntegration: false, sandbox: true },
+    webPreferences: {
+      preload: path.join(__dirname, "preload.js"),
+      contextIsolation: true,
+      nodeIntegration: false,
+      sandbox: true,
+    },
   });
   const start = process.argv.includes("--in-process") ? mainProcessHost : utilityProcessHost;
   const started = start((message) => {

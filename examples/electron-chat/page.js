@@ -2,8 +2,6 @@
  * The page: a conversation, a field and two buttons, over nothing but `window.electronAPI.llm`.
  */
 
-"use strict";
-
 const { llm } = window.electronAPI;
 
 /**

@@ -4,8 +4,6 @@
  * One file without imports, as a sandboxed preload script has to be. Every `on…` returns a function that takes the listener off again.
  */
 
-"use strict";
-
 const { contextBridge, ipcRenderer } = require("electron");
 
 const CHANNEL = "llama-worker";
@@ -14,7 +12,7 @@ const CHANNEL = "llama-worker";
 const listeners = new Map();
 
 ipcRenderer.on(CHANNEL, (_event, message) => {
-  const interested = listeners.get(message && message.type);
+  const interested = listeners.get(message?.type);
   if (interested) for (const listener of interested) listener(message);
 });
 

@@ -193,4 +193,4 @@ async function installWithApt(packages, isRoot) {
   }
 }
 
-module.exports = { howToInstall, packagesFor, requireSystemPackages, unmetNeeds };
+module.exports = { howToInstall, installWithApt, packagesFor, requireSystemPackages, unmetNeeds };

@@ -1,0 +1,94 @@
+/**
+ * The example app in a real Electron, from a folder and from an asar archive, with the model in the (emulated) utility process and in the main
+ * process. Started by `npm run test:electron`, which says where everything is.
+ */
+
+"use strict";
+
+const assert = require("node:assert/strict");
+const { spawn } = require("node:child_process");
+const { describe, test } = require("node:test");
+
+const { ELECTRON = "", ELECTRON_APP = "", ELECTRON_ARCHIVE = "", ELECTRON_PRELOAD = "" } = process.env;
+/** Far above what a start takes on a busy machine. */
+const HANG_MS = 120_000;
+const PARIS = "The capital of France is Paris.";
+const OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
+
+/**
+ * @param {string} app
+ * @param {string} scenario
+ * @param {string[]} [args]
+ * @returns {Promise<any>} what the app reported; rejects unless it ended by itself, in good order
+ */
+async function play(app, scenario, args = []) {
+  const child = spawn(ELECTRON, [...OPTIONS, app, ...args], {
+    env: { ...process.env, SCENARIO: scenario, LD_PRELOAD: ELECTRON_PRELOAD },
+    timeout: HANG_MS,
+    killSignal: "SIGKILL",
+  });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
+  const [code, signal] = await new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (...ended) => resolve(ended));
+  });
+  assert.deepEqual([code, signal], [0, null], output);
+  const result = /^RESULT (.*)$/m.exec(output);
+  assert.ok(result, output);
+  return JSON.parse(result[1]);
+}
+
+for (const [where, app] of [
+  ["a folder", ELECTRON_APP],
+  ["an asar archive", ELECTRON_ARCHIVE],
+]) {
+  for (const [host, args] of /** @type {[string, string[]][]} */ ([
+    ["the utility process", []],
+    ["the main process", ["--in-process"]],
+  ])) {
+    describe(`from ${where}, the model in ${host}`, () => {
+      test("the page chats through the bridge, isolated", async () => {
+        const { status, isolation, bridge, prompt, chat, bad, still } = await play(app, "chat", args);
+        assert.equal(status, "tiny-chat.gguf");
+        assert.deepEqual(isolation, ["undefined", "undefined", "undefined"]);
+        assert.deepEqual(bridge, [
+          ...[
+            "abort",
+            "abortDownload",
+            "createContext",
+            "downloadModel",
+            "generateChatCompletion",
+            "generateCompletion",
+          ],
+          ...["init", "loadModel", "onCompletionChunk", "onCompletionDone", "onError", "onModelLoaded", "onProgress"],
+        ]);
+        assert.deepEqual([prompt[0], prompt[1].fullText], [PARIS, PARIS]);
+        assert.ok(prompt[1].stats.promptTokens > 0 && prompt[1].stats.completionTokens > 0);
+        assert.match(chat[0], /Tokyo/);
+        assert.equal(chat[0], chat[1]);
+        assert.equal(bad.code, where === "a folder" ? "MODEL_INVALID" : "MODEL_IN_ARCHIVE");
+        assert.equal(still, PARIS);
+      });
+
+      test("an abort in the middle ends the answer, and the next one comes", async () => {
+        const { seen, next } = await play(app, "abort", args);
+        assert.deepEqual([seen.filter((/** @type {string} */ type) => type === "done").length, next], [1, PARIS]);
+      });
+
+      test("a page that is loaded again in the middle of an answer goes on", async () => {
+        assert.deepEqual(await play(app, "reload", args), { answer: PARIS });
+      });
+
+      test("quitting in the middle of an answer ends everything in good order", async () => {
+        assert.deepEqual(await play(app, "quit", args), { isGenerating: true });
+      });
+    });
+  }
+}
+
+test("Electron's own MessagePortMain carries the contract", async () => {
+  const { greeting, done } = await play(ELECTRON_APP, "port");
+  assert.equal(greeting, "LlamaWorker inicializado e pronto para receber comandos");
+  assert.deepEqual([done.fullText, done.requestId], [PARIS, 7]);
+});

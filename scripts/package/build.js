@@ -71,7 +71,24 @@ async function buildPackage(root, name, platform, machine) {
   const strips = platform.os === "linux" && machine.hasCommand("strip");
   const omits = (/** @type {string} */ file) =>
     OMITTED_VARIANTS.some((variant) => file.includes(`ggml-cpu-${variant}.`));
-  await fillPlatformFolder(path.join(root, "npm", name), built, { strips, omits });
+  const folder = path.join(root, "npm", name);
+  await fillPlatformFolder(folder, built, { strips, omits });
+  if (platform.os === "darwin") await setMetalApart(folder);
+}
+
+/**
+ * What lies beside the addon is always loaded; Metal is loaded only when `init` asks for it.
+ *
+ * @param {string} folder
+ */
+async function setMetalApart(folder) {
+  const [from, to] = [path.join(folder, "libggml-metal.so"), path.join(folder, "metal", "libggml-metal.so")];
+  if (!fs.existsSync(from)) return;
+  fs.mkdirSync(path.dirname(to), { recursive: true });
+  fs.renameSync(from, to);
+  // Its libraries are one folder up now. A changed file needs a new signature, if only one of nobody.
+  await runQuietly("install_name_tool", ["-add_rpath", "@loader_path/..", to]);
+  await runQuietly("codesign", ["--force", "--sign", "-", to]);
 }
 
 /**

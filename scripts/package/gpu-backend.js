@@ -68,6 +68,7 @@ function commonOptions(root) {
     "-DLLAMA_BUILD_TOOLS=OFF",
     "-DLLAMA_BUILD_EXAMPLES=OFF",
     "-DLLAMA_BUILD_SERVER=OFF",
+    "-DLLAMA_BUILD_APP=OFF",
     "-DCMAKE_DISABLE_FIND_PACKAGE_OpenSSL=ON",
     `-DCMAKE_PROJECT_INCLUDE=${path.join(root, "scripts", "package", "llama-cpp.cmake")}`,
     // Libraries are used from where they are built; they must say `$ORIGIN` there already.

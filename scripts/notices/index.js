@@ -33,13 +33,23 @@ async function renderNotices(root) {
   const sections = [
     INTRODUCTION,
     "## llama.cpp",
-    ...works.map(renderWork),
+    ...[...works, CXX_LIBRARY].map(renderWork),
     "## Rust",
     renderWork(standardLibrary),
     renderCrates(crates),
   ];
   return `${sections.join("\n\n")}\n`;
 }
+
+/** Linked into the packages for Linux, see scripts/package/llama-cpp.cmake. */
+const CXX_LIBRARY = {
+  name: "The GNU C++ library (libstdc++), in the packages for Linux",
+  license: "GPL-3.0-or-later WITH GCC-exception-3.1",
+  text: `Copyright (C) Free Software Foundation, Inc.
+
+The library is under the GNU General Public License, version 3 or later, with the GCC Runtime Library Exception, version 3.1: programs that were
+compiled with GCC in the ordinary way may contain it and be passed on under terms of their own. Its sources are part of GCC.`,
+};
 
 const INTRODUCTION = `# Third-party notices
 
@@ -91,4 +101,4 @@ function renderCrates(crates) {
     .join("\n\n");
 }
 
-module.exports = { renderNotices };
+module.exports = { CXX_LIBRARY, renderNotices };

@@ -10,6 +10,7 @@ const path = require("node:path");
 const { LLAMA_CRATE } = require("../setup/cargo");
 const { outputOf } = require("../setup/command");
 const { chosenLicense } = require("../notices/license-texts");
+const { CXX_LIBRARY } = require("../notices");
 const { linkedCrates } = require("../notices/linked-crates");
 const { llamaWorks } = require("../notices/llama-cpp");
 
@@ -27,6 +28,7 @@ async function renderSbom(root, { name, version, license }, { target, isGpu = fa
   const works = llamaWorks(path.join(path.dirname(llama.manifest_path), "llama.cpp"));
   const components = [
     ...works.map((work) => workComponent(work, llama.version)),
+    ...(target.includes("linux") ? [libraryComponent(CXX_LIBRARY)] : []),
     ...(isGpu ? [] : crates.map(crateComponent)),
   ];
   const bom = {
@@ -52,6 +54,11 @@ function workComponent({ name, license }, carrier) {
     licenses: [licenseOf(license)],
     properties: [{ name: "source", value: `${LLAMA_CRATE} ${carrier}` }],
   };
+}
+
+/** @param {{ name: string, license: string }} library */
+function libraryComponent({ name, license }) {
+  return { type: "library", name, licenses: [licenseOf(license)] };
 }
 
 /** @param {import("../notices/linked-crates").Package} crate */

@@ -14,7 +14,9 @@ const { test } = require("node:test");
 const { complaints, versionsAbove } = require("../scripts/package/checks");
 const { readElf } = require("../scripts/package/elf");
 const { committedFiles, gpuManifest, platformManifest, rootManifest } = require("../scripts/package/manifests");
-const { PLATFORMS } = require("../scripts/package/platforms");
+const { gpuBackends } = require("../js/gpu-packages");
+const shipped = require("../js/load-failure");
+const { GLIBC_FLOOR, PLATFORMS } = require("../scripts/package/platforms");
 const { releaseChangelog, setVersion } = require("../scripts/release/edits");
 
 const CHECKOUT = path.join(__dirname, "..");
@@ -57,6 +59,17 @@ test("a platform package is for its system only", () => {
       for (const paper of ["LICENSE", "THIRD-PARTY-NOTICES.md", "sbom.cdx.json"])
         assert.ok(manifest.files.includes(paper), paper);
     }
+  }
+});
+
+test("what is shipped knows the platforms that are packaged", () => {
+  assert.deepEqual(shipped.PLATFORMS, Object.keys(PLATFORMS));
+  assert.equal(shipped.GLIBC_FLOOR, GLIBC_FLOOR);
+  for (const [triple, { gpus, os: system }] of Object.entries(PLATFORMS)) {
+    const known = gpuBackends({ triple, folder: "/nowhere", version: "0.0.0", resolve: () => undefined }).map(
+      ({ gpu }) => gpu,
+    );
+    assert.deepEqual(known.sort(), system === "darwin" ? ["metal"] : gpus.toSorted(), triple);
   }
 });
 

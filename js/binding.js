@@ -13,7 +13,7 @@ const { isMainThread } = require("node:worker_threads");
 const { unpackedPath } = require("./asar");
 const { LlamaError } = require("./errors");
 const { gpuBackends } = require("./gpu-packages");
-const { describeFailure } = require("./load-failure");
+const { PLATFORMS, describeFailure } = require("./load-failure");
 
 const FILE_NAME = "llama-worker.node";
 
@@ -50,17 +50,6 @@ const FILE_NAME = "llama-worker.node";
  */
 
 /** @typedef {import("./load-failure").Place} Place */
-
-/** Every platform that has a package, see `scripts/package/platforms.js`. */
-const PLATFORMS = [
-  "linux-x64-gnu",
-  "linux-arm64-gnu",
-  "linux-x64-musl",
-  "darwin-arm64",
-  "darwin-x64",
-  "win32-x64-msvc",
-  "win32-arm64-msvc",
-];
 
 /** The name of a platform in our package and folder names, as in `linux-x64-gnu`. */
 function platformTriple() {

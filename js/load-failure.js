@@ -22,6 +22,16 @@
  * @property {boolean} isBundled whether this code was taken out of its package
  */
 
+/** Every platform that has a package. A test compares these and the next with `scripts/package/platforms.js`, which is not shipped. */
+const PLATFORMS = [
+  "linux-x64-gnu",
+  "linux-arm64-gnu",
+  "linux-x64-musl",
+  "darwin-arm64",
+  "darwin-x64",
+  "win32-x64-msvc",
+  "win32-arm64-msvc",
+];
 /** The newest glibc whose functions the published binaries need. */
 const GLIBC_FLOOR = "2.34";
 
@@ -120,4 +130,4 @@ function remedyForMissing(places, { triple, isSupported, foreign, isBundled }) {
   return `install \`${name}\` (npm leaves it out with \`--omit=optional\`, and where a lock file was made on another system), or build the addon in a checkout with \`npm run build\``;
 }
 
-module.exports = { GLIBC_FLOOR, describeFailure };
+module.exports = { GLIBC_FLOOR, PLATFORMS, describeFailure };

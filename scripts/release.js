@@ -32,7 +32,13 @@ runScript(async () => {
   const date = new Date().toISOString().slice(0, 10);
   // First, because it refuses when there is nothing to release.
   edit("CHANGELOG.md", (text) => releaseChangelog(text, version, date));
-  for (const name of ["package.json", "package-lock.json", "Cargo.toml", "Cargo.lock"]) {
+  for (const name of [
+    "package.json",
+    "package-lock.json",
+    "Cargo.toml",
+    "Cargo.lock",
+    "examples/electron-chat/package.json",
+  ]) {
     edit(name, (text) => setVersion(name, text, version));
   }
   const checkout = JSON.parse(fs.readFileSync(path.join(ROOT, "package.json"), "utf8"));

@@ -6,12 +6,15 @@
 
 "use strict";
 
+const { StepFailed } = require("../setup/step-failed");
+
 const NEW = (/** @type {string} */ version) => `$<before>"${version}"`;
 
 /** @type {Record<string, RegExp>} */
 const PLACES = {
   "package.json": /(?<before>^ {2}"version": )"[^"]+"/m,
   "Cargo.toml": /(?<before>\[workspace\.package\]\nversion = )"[^"]+"/,
+  "examples/electron-chat/package.json": /(?<before>"llama-worker": )"[^"]+"/,
   "Cargo.lock": /(?<before>name = "llama-worker(?:-engine)?"\nversion = )"[^"]+"/g,
 };
 
@@ -23,7 +26,7 @@ const PLACES = {
 function setVersion(file, text, version) {
   if (file === "package-lock.json") return setLockVersion(text, version);
   const place = PLACES[file];
-  if (text.search(place) < 0) throw new Error(`\`${file}\` has no version to set`);
+  if (text.search(place) < 0) throw new StepFailed(`\`${file}\` has no version to set`);
   return text.replace(place, NEW(version));
 }
 
@@ -45,9 +48,9 @@ function setLockVersion(text, version) {
  */
 function releaseChangelog(text, version, date) {
   const open = /^## Unreleased\n(?<entries>[\s\S]*?)(?=^## |$(?![\s\S]))/m.exec(text);
-  if (!open?.groups) throw new Error("the changelog has no `## Unreleased`");
+  if (!open?.groups) throw new StepFailed("the changelog has no `## Unreleased`");
   const entries = open.groups.entries.trim();
-  if (entries === "") throw new Error("the changelog has nothing under `## Unreleased`");
+  if (entries === "") throw new StepFailed("the changelog has nothing under `## Unreleased`");
   const closed = `## Unreleased\n\n## ${version} - ${date}\n\n${entries}\n\n`;
   return `${(text.slice(0, open.index) + closed + text.slice(open.index + open[0].length)).trimEnd()}\n`;
 }

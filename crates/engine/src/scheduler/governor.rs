@@ -3,7 +3,7 @@
 //! Threads wait for each other after every operation, so one that has lost its core to another process holds up all: more threads are often
 //! slower, and which number is best changes while a model answers. Pure: numbers of tokens and times in, numbers of threads out. Another number
 //! is looked at by evaluations that are needed anyway, in turns with the present one. What that costs is counted, and held below
-//! [`SHARE`] of all time.
+//! [`SHARE`] of all time. Fewer threads are looked at soon, since too many can be ten times slower, and prompts a few tokens at a time.
 
 use std::time::Duration;
 
@@ -11,17 +11,24 @@ use std::time::Duration;
 const SHARE: f64 = 0.01;
 /// Evaluations before a look, and between two.
 const SETTLING: u32 = 8;
+/// Before one that need not be saved up for.
+const FIRST_SETTLING: u32 = 2;
+/// Tokens of a prompt by which numbers of threads are looked at.
+const NARROW: usize = 16;
 /// A look takes at least so many turns of both numbers, and more of short ones.
 const FEWEST_TURNS: usize = 4;
 const MOST_TURNS: usize = 32;
 const SHORTEST_LOOK: f64 = 0.02;
-/// So much slower at the first turn, and the look is over.
+/// So much slower at the first turn, and the look is over; so much faster, and it is soon over too.
 const HOPELESS: f64 = 1.5;
 /// More threads must take less than this of the time, fewer only no more than all of it: what they do not use is the application's.
 const WORTH_MORE: f64 = 0.95;
 const WORTH_FEWER: f64 = 1.0;
-/// When evaluations take so much longer than usual, somebody else wants the cores.
+/// When a token takes so much longer than usual, somebody else wants the cores. A few at once are not always as many.
 const ALARM: f64 = 1.3;
+const ALARM_OF_FEW: f64 = 2.0;
+/// And when it does so more than once.
+const ALARMING: u32 = 3;
 /// Looks for that reason may run up this many evaluations' time of debt.
 const DEEPEST_DEBT: f64 = 10.0;
 /// What is saved up for looks ends at so many evaluations' time: long quiet is no reason for a costly one.
@@ -42,45 +49,67 @@ impl Governor {
     pub(super) fn new(start: u32, most: Option<u32>) -> Self {
         let counts = most.map_or_else(|| vec![start], |most| counts(start, most));
         let current = counts.iter().position(|count| *count == start).unwrap_or(0);
+        let n_lower = around(current, &counts).iter().filter(|index| **index < current).count();
+        let n_free = u32::try_from(n_lower).unwrap_or(0);
         Self {
-            // What a prompt's first evaluations cost is the wait for the first token: they are not for looking.
-            prompt: Pace::new(current, 0),
-            single: Pace::new(current, 2),
-            few: Pace::new(current, 2),
+            single: Pace::new(current, n_free, ALARM),
+            few: Pace::new(current, n_free, ALARM_OF_FEW),
+            // Whether it is one token or a long prompt that comes first, nobody is to wait for threads that have no core.
+            prompt: Pace {
+                hint: Some(half(current, &counts)).filter(|half| *half != current),
+                ..Pace::new(current, 0, f64::INFINITY)
+            },
             counts,
         }
     }
 
+    /// How many tokens the next evaluation may have, of at most `most`, when there are some of a prompt among them.
+    pub(super) fn widest(&mut self, most: usize) -> usize {
+        self.prompt.begin(width_of(NARROW), &self.counts);
+        if self.prompt.look.is_some() { most.min(NARROW) } else { most }
+    }
+
     /// The number of threads for the next evaluation, of `width` tokens.
     pub(super) fn threads(&mut self, width: usize) -> u32 {
-        let Self {
-            counts,
-            single,
-            few,
-            prompt,
-        } = self;
-        let index = pace(single, few, prompt, width).next(width_of(width), counts);
-        counts[index]
+        let counts = std::mem::take(&mut self.counts);
+        let pace = self.pace(width);
+        // Of a prompt only narrow evaluations are for looking.
+        if width < NARROW {
+            pace.begin(width_of(width), &counts);
+        }
+        let threads = counts[pace.next()];
+        self.counts = counts;
+        threads
     }
 
     /// Takes notice of how long that evaluation took.
     pub(super) fn observe(&mut self, width: usize, took: Duration) {
-        let pace = pace(&mut self.single, &mut self.few, &mut self.prompt, width);
-        pace.observe(width_of(width), took.as_secs_f64(), &self.counts);
+        let counts = std::mem::take(&mut self.counts);
+        let pace = self.pace(width);
+        let before = pace.current;
+        pace.observe(width_of(width), took.as_secs_f64(), &counts);
+        let now = pace.current;
+        self.counts = counts;
+        if now != before {
+            // What is faster for some is worth a look by the others.
+            for pace in [&mut self.single, &mut self.few, &mut self.prompt] {
+                pace.hint = Some(now).filter(|now| *now != pace.current);
+            }
+        }
+    }
+
+    /// One token is bound by memory, a prompt by arithmetic, and a few tokens of several answers by either.
+    fn pace(&mut self, width: usize) -> &mut Pace {
+        match width {
+            0 | 1 => &mut self.single,
+            2..NARROW => &mut self.few,
+            _ => &mut self.prompt,
+        }
     }
 
     /// The number that single tokens are evaluated by.
     pub(super) fn settled(&self) -> u32 {
         self.counts[self.single.current]
-    }
-}
-
-/// One token is bound by memory, a prompt by arithmetic, and a few tokens of several answers by either.
-fn pace<'all>(single: &'all mut Pace, few: &'all mut Pace, prompt: &'all mut Pace, width: usize) -> &'all mut Pace {
-    match width {
-        0 | 1 => single,
-        2..16 => few,
-        _ => prompt,
     }
 }
 
@@ -107,10 +136,16 @@ struct Pace {
     recent: f64,
     usual: f64,
     n_settled: u32,
+    /// How many evaluations more than not took longer than usual.
+    n_slow: u32,
     /// Seconds that looking may still cost; below 0 it has cost too much.
     savings: f64,
-    /// Looks that need no savings.
+    /// Looks at fewer threads that need no savings.
     n_free: u32,
+    /// How much longer than usual is alarming.
+    alarm: f64,
+    /// Proved faster for evaluations of another kind.
+    hint: Option<usize>,
     /// Which of the numbers around this one to look at next.
     turn: usize,
     /// How much longer each number took when it was last looked at from this one.
@@ -126,17 +161,24 @@ struct Look {
     candidate: usize,
     tried: Vec<f64>,
     kept: Vec<f64>,
+    /// Of the candidate's last turn.
+    width: f64,
+    /// Turns of different widths, which cannot be compared.
+    n_unlike: u32,
 }
 
 impl Pace {
-    fn new(current: usize, n_free: u32) -> Self {
+    fn new(current: usize, n_free: u32, alarm: f64) -> Self {
         Self {
             current,
             recent: 0.0,
             usual: 0.0,
             n_settled: 0,
+            n_slow: 0,
             savings: 0.0,
             n_free,
+            alarm,
+            hint: None,
             turn: 0,
             ratios: Vec::new(),
             look: None,
@@ -144,40 +186,56 @@ impl Pace {
         }
     }
 
-    fn next(&mut self, width: f64, counts: &[u32]) -> usize {
-        if self.look.is_none() && self.n_settled >= SETTLING {
-            self.look = self.choose(width, counts).map(|candidate| Look {
-                candidate,
-                ..Look::default()
-            });
-        }
+    fn next(&self) -> usize {
         match &self.look {
             Some(look) if look.is_candidates_turn() => look.candidate,
             _ => self.current,
         }
     }
 
+    /// Begins to look at another number, if it is time to.
+    fn begin(&mut self, width: f64, counts: &[u32]) {
+        if self.look.is_some() {
+            return;
+        }
+        let candidate = self.hint.take().or_else(|| self.choose(width, counts));
+        self.look = candidate.filter(|candidate| *candidate != self.current).map(|candidate| Look {
+            candidate,
+            ..Look::default()
+        });
+    }
+
     /// The number to look at now, if any.
     fn choose(&mut self, width: f64, counts: &[u32]) -> Option<usize> {
-        let evaluation = self.recent * width;
-        if let Some((before, cost)) = self.before.take()
-            && self.recent > cost
-        {
-            return Some(before);
-        }
-        let around = around(self.current, counts);
-        if self.recent > ALARM * self.usual && self.savings > -DEEPEST_DEBT * evaluation {
-            self.usual = self.recent;
-            let lower = around.iter().filter(|index| **index < self.current).count();
-            // The lower ones come first.
-            (self.turn, self.n_free) = (0, self.n_free.max(u32::try_from(lower).unwrap_or(0)));
-        }
-        let candidate = *around.get(self.turn % around.len().max(1))?;
-        let may_cost = self.expected_cost(candidate, width, counts) * evaluation;
-        if self.n_free == 0 && self.savings < may_cost {
+        if self.n_settled < FIRST_SETTLING {
             return None;
         }
-        self.n_free = self.n_free.saturating_sub(1);
+        if let Some((before, cost)) = self.before {
+            if self.n_settled < SETTLING / 2 {
+                return None;
+            }
+            self.before = None;
+            if self.recent > cost {
+                return Some(before);
+            }
+        }
+        let evaluation = self.recent * width;
+        let around = around(self.current, counts);
+        let lower = around.iter().filter(|index| **index < self.current).count();
+        if self.n_slow >= ALARMING && self.savings > -DEEPEST_DEBT * evaluation {
+            (self.usual, self.n_slow) = (self.recent, 0);
+            // The lower ones come first.
+            (self.turn, self.n_free) = (0, u32::try_from(lower).unwrap_or(0));
+        }
+        let candidate = *around.get(self.turn % around.len().max(1))?;
+        let is_free = self.n_free > 0 && candidate < self.current;
+        if !is_free && self.n_settled < SETTLING {
+            return None;
+        }
+        if !is_free && self.savings < self.expected_cost(candidate, width, counts) * evaluation {
+            return None;
+        }
+        self.n_free -= u32::from(is_free);
         self.turn += 1;
         Some(candidate)
     }
@@ -196,7 +254,9 @@ impl Pace {
 
     /// How many turns a look takes.
     fn turns(&self, width: f64) -> usize {
-        let fitting = (SHORTEST_LOOK / (2.0 * self.recent * width).max(1e-9)).min(100.0);
+        // Where nothing is known yet the first turns say enough.
+        let evaluation = if self.recent > 0.0 { self.recent * width } else { SHORTEST_LOOK };
+        let fitting = (SHORTEST_LOOK / (2.0 * evaluation).max(1e-9)).min(100.0);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 100")]
         let fitting = fitting as usize;
         fitting.clamp(FEWEST_TURNS, MOST_TURNS)
@@ -209,10 +269,12 @@ impl Pace {
         };
         if look.is_candidates_turn() {
             look.tried.push(cost);
-            self.savings -= (took - self.recent * width).max(0.0);
+            look.width = width;
+            let usual = if self.recent > 0.0 { self.recent * width } else { took };
+            self.savings -= (took - usual).max(0.0);
             return;
         }
-        look.kept.push(cost);
+        look.take_kept(cost, width);
         self.savings += SHARE * took;
         let n_turns = self.turns(width);
         if let Some(look) = self.look.take_if(|look| look.is_over(n_turns)) {
@@ -231,6 +293,11 @@ impl Pace {
                 cost
             }
         };
+        self.n_slow = if cost > self.alarm * self.usual && self.usual > 0.0 {
+            self.n_slow + 1
+        } else {
+            self.n_slow.saturating_sub(1)
+        };
         self.recent = mixed(self.recent, RECENT);
         self.usual = if self.n_settled < SETTLING {
             self.recent
@@ -247,6 +314,9 @@ impl Pace {
         let is_better = ratio < if is_up { WORTH_MORE } else { WORTH_FEWER };
         self.n_settled = 0;
         self.ratios.resize(counts.len(), None);
+        if look.kept.is_empty() {
+            return;
+        }
         if !is_better {
             self.ratios[look.candidate] = Some(ratio);
             return;
@@ -259,19 +329,27 @@ impl Pace {
         self.recent = trimmed_mean(&look.tried);
         self.usual = self.recent;
         // What helped once may help again, in the same direction.
-        self.n_free = self.n_free.max(1);
+        self.n_free = u32::from(!is_up);
         let around = around(self.current, counts);
         self.turn = around.iter().position(|index| (*index > self.current) == is_up).unwrap_or(0);
     }
+}
+
+/// The number nearest to half of another.
+fn half(current: usize, counts: &[u32]) -> usize {
+    counts.iter().rposition(|count| *count <= counts[current] / 2).unwrap_or(0)
 }
 
 /// The numbers to look at from one: the next lower, half of it, the next higher, twice of it. Another process on each core makes every number
 /// slow but a much smaller one.
 fn around(current: usize, counts: &[u32]) -> Vec<usize> {
     let count = counts[current];
-    let nearest = |wanted: u32| counts.iter().rposition(|count| *count <= wanted).unwrap_or(0);
-    let lower = [current.saturating_sub(1), nearest(count / 2)];
-    let higher = [(current + 1).min(counts.len() - 1), nearest(count.saturating_mul(2))];
+    let twice = counts
+        .iter()
+        .rposition(|other| *other <= count.saturating_mul(2))
+        .unwrap_or(current);
+    let lower = [current.saturating_sub(1), half(current, counts)];
+    let higher = [(current + 1).min(counts.len() - 1), twice];
     let mut around = Vec::with_capacity(4);
     for index in lower.into_iter().chain(higher) {
         if index != current && !around.contains(&index) {
@@ -286,8 +364,24 @@ impl Look {
         self.tried.len() == self.kept.len()
     }
 
+    /// Takes a turn of the present number, if it can be compared with the candidate's.
+    fn take_kept(&mut self, cost: f64, width: f64) {
+        const ALIKE: f64 = 1.25;
+        if width > self.width * ALIKE || width * ALIKE < self.width {
+            self.n_unlike += 1;
+            self.tried.pop();
+            return;
+        }
+        self.kept.push(cost);
+    }
+
     fn is_over(&self, n_turns: usize) -> bool {
-        self.kept.len() >= n_turns || (self.kept.len() == 1 && self.ratio() > HOPELESS)
+        const MOST_UNLIKE: u32 = 8;
+        let n_kept = self.kept.len();
+        // One turn that was held up is no proof.
+        let is_clearly_better = || self.tried.iter().zip(&self.kept).all(|(tried, kept)| tried * HOPELESS < *kept);
+        let is_clear = (n_kept == 1 && self.ratio() > HOPELESS) || (n_kept == 2 && is_clearly_better());
+        n_kept >= n_turns || is_clear || self.n_unlike >= MOST_UNLIKE
     }
 
     /// How much longer the candidate takes.
@@ -358,14 +452,19 @@ mod tests {
         f64::from(*random >> 8) / f64::from(1_u32 << 24)
     }
 
-    /// Lets `governor` run `count` evaluations; returns their time, and that of a fixed number of threads.
+    /// Lets `governor` run `count` evaluations of `width` tokens, or as many of fewer; returns their time, and that of a fixed number of threads.
     fn run(governor: &mut Governor, machine: Machine, width: usize, count: u32, fixed: u32) -> (f64, f64) {
         let (mut governed, mut best) = (0.0, 0.0);
         let (mut random, mut random_of_best) = (7, 7);
         for _ in 0..count {
-            let took = machine.time(width, governor.threads(width), &mut random);
-            governor.observe(width, Duration::from_secs_f64(took));
-            governed += took;
+            let mut left = width;
+            while left > 0 {
+                let part = if left >= NARROW { governor.widest(left) } else { left };
+                let took = machine.time(part, governor.threads(part), &mut random);
+                governor.observe(part, Duration::from_secs_f64(took));
+                governed += took;
+                left -= part;
+            }
             best += machine.time(width, fixed, &mut random_of_best);
         }
         (governed, best)
@@ -373,8 +472,8 @@ mod tests {
 
     fn threads_after(governor: &mut Governor, machine: Machine, width: usize, count: u32) -> u32 {
         run(governor, machine, width, count, 1);
-        let pace = pace(&mut governor.single, &mut governor.few, &mut governor.prompt, width);
-        governor.counts[pace.current]
+        let index = governor.pace(width).current;
+        governor.counts[index]
     }
 
     #[test]
@@ -466,13 +565,32 @@ mod tests {
         assert_eq!(threads_after(&mut governor, machine, 1, 500), 1);
     }
 
-    /// The first look is at a time when nobody waits for the first word.
+    /// Two threads on one free core once took a prompt ten times as long.
     #[test]
-    fn a_prompts_first_evaluations_are_not_for_looking() {
-        let mut governor = Governor::new(4, Some(4));
-        for _ in 0..20 {
-            assert_eq!(governor.threads(512), 4);
-            governor.observe(512, Duration::from_secs(1));
+    fn the_first_prompt_finds_out_by_a_few_tokens() {
+        let crowded = Machine { free_cores: 1, ..BIG };
+        let mut governor = Governor::new(2, Some(2));
+        let (governed, fixed) = run(&mut governor, crowded, 512, 1, 1);
+        assert!(governed < 1.25 * fixed, "{governed:.2} s instead of {fixed:.2} s");
+        assert_eq!(threads_after(&mut governor, crowded, 1, 20), 1, "which is a hint for the answer");
+        let mut governor = Governor::new(2, Some(2));
+        let quiet = Machine { free_cores: 2, ..BIG };
+        let (governed, fixed) = run(&mut governor, quiet, 512, 1, 2);
+        assert!(governed < 1.06 * fixed, "{governed:.2} s instead of {fixed:.2} s");
+    }
+
+    #[test]
+    fn evaluations_of_different_widths_are_not_compared() {
+        let mut governor = Governor::new(2, Some(2));
+        // Fewer threads seem faster, but only where they have less to do.
+        let mut is_wide = false;
+        for _ in 0..200 {
+            is_wide = !is_wide;
+            let width = if is_wide { 12 } else { 3 };
+            let threads = governor.threads(width);
+            let seconds = 0.01 * width_of(width).powi(2) / f64::from(threads);
+            governor.observe(width, Duration::from_secs_f64(seconds));
         }
+        assert_eq!(governor.counts[governor.few.current], 2);
     }
 }

@@ -239,12 +239,18 @@ impl<'model> Scheduler<'model> {
     fn fill_batch(&mut self) -> Vec<(SessionId, Option<usize>)> {
         self.batch.clear();
         let demands: Vec<_> = self.active.iter().map(|id| self.lanes[id].demand(&self.slots)).collect();
-        let shares = plan::shares(&demands, self.context.batch_size());
-        let width = shares.iter().sum();
         // A prompt is evaluated as fast as can be, and with it nothing that may be in vain.
         self.fills_prompt = demands.iter().any(|(demand, _)| matches!(demand, Demand::Prompt(_)));
+        let batch_size = self.context.batch_size();
+        let capacity = if self.fills_prompt {
+            self.governor.widest(batch_size)
+        } else {
+            batch_size
+        };
+        let shares = plan::shares(&demands, capacity);
+        let width = shares.iter().sum();
         let may_draft = !std::mem::take(&mut self.skips_drafts) && !self.fills_prompt;
-        let n_free = if may_draft { self.context.batch_size() - width } else { 0 };
+        let n_free = if may_draft { batch_size - width } else { 0 };
         let mut room = DraftRoom {
             costs: &self.costs,
             n_free: n_free.min(MOST_DRAFTED),

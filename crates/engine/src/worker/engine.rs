@@ -13,7 +13,7 @@ use super::gpu::Choice;
 use super::handle::stop_threads_at_exit;
 use super::inbox::{Inbox, is_concurrent};
 use super::query;
-use super::threads::{most_threads, threads};
+use super::threads::{threads, tried_threads};
 use crate::chat::ChatFormat;
 use crate::error::{Error, Result};
 use crate::llama::{self, Backend, Context, ContextParams, Model, ModelInfo};
@@ -341,7 +341,7 @@ impl Engine {
             sequences: options.sequences.unwrap_or(DEFAULT_SEQUENCES),
             threads: threads(wanted, info.size),
             // A GPU's work is not measured by the CPU's threads.
-            most_threads: (wanted.is_none() && !model.is_offloaded()).then(most_threads),
+            most_threads: tried_threads(wanted, info.size).filter(|_| !model.is_offloaded()),
             flash_attention: options.flash_attention,
             kv_cache_type: options.kv_cache_type,
             ignores_memory: options.ignores_memory || defaults.ignores_memory,

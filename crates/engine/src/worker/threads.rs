@@ -1,7 +1,7 @@
 //! How many threads evaluate at first when nobody says, and at most.
 
-/// Below this many bytes of weights a token takes less time than waking a second thread.
-const ONE_THREAD_BELOW: u64 = 64 << 20;
+/// Below this many bytes of weights a token takes about as long as waking a second thread.
+const ONE_THREAD_BELOW: u64 = 16 << 20;
 
 /// `wanted` threads, or the best number for the model when it is `None`. Never more than there are processors: threads that wait for each
 /// other by spinning would come to a standstill.
@@ -15,8 +15,13 @@ fn default_threads(model_size: u64) -> u32 {
     if model_size < ONE_THREAD_BELOW { 1 } else { most_threads() }
 }
 
+/// How many threads may be tried when nobody says: `None` for a tiny model, to which a look at a second thread would cost hundreds of tokens.
+pub(super) fn tried_threads(wanted: Option<u32>, model_size: u64) -> Option<u32> {
+    (wanted.is_none() && model_size >= ONE_THREAD_BELOW).then(most_threads)
+}
+
 /// The physical cores within the container's limits.
-pub(super) fn most_threads() -> u32 {
+fn most_threads() -> u32 {
     // `get` obeys affinity and cgroup quotas but counts logical processors; two of one core would only wait for each other.
     let cores = num_cpus::get_physical().min(num_cpus::get());
     u32::try_from(cores).unwrap_or(1).max(1)
@@ -30,6 +35,9 @@ mod tests {
     fn a_tiny_model_runs_on_one_thread_and_any_other_on_at_least_one() {
         assert_eq!(threads(None, 2 << 20), 1);
         assert!(threads(None, 1 << 30) >= 1);
+        assert_eq!(tried_threads(None, 2 << 20), None);
+        assert_eq!(tried_threads(None, 1 << 30), Some(threads(None, 1 << 30)));
+        assert_eq!(tried_threads(Some(1), 1 << 30), None, "a number that was asked for stays");
     }
 
     #[test]

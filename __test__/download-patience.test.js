@@ -9,6 +9,7 @@
 const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
+const { describe } = require("node:test");
 const { setTimeout: delay } = require("node:timers/promises");
 const { LlamaWorker } = require("../js/index");
 const { BYTES, Downloader, MODEL, SIZE, contentOf, finished, hubAndFolder, keptBytes } = require("./download-support");
@@ -19,37 +20,40 @@ const { downloadModel } = LlamaWorker;
 
 const HALF = SIZE / 2;
 
-test("a stall in the middle is noticed, and the download goes on", async (context) => {
-  const { hub, options } = await hubAndFolder(context);
-  hub.script("content", { holdAfter: HALF });
-  assert.deepEqual(contentOf(await downloadModel(MODEL, options)), BYTES);
-  assert.match(String(hub.ranges.at(-1)), /^bytes=[1-9]/);
-});
+// Side by side: they do nothing but wait.
+describe("servers that stall or fail", { concurrency: 4 }, () => {
+  test("a stall in the middle is noticed, and the download goes on", async (context) => {
+    const { hub, options } = await hubAndFolder(context);
+    hub.script("content", { holdAfter: HALF });
+    assert.deepEqual(contentOf(await downloadModel(MODEL, options)), BYTES);
+    assert.match(String(hub.ranges.at(-1)), /^bytes=[1-9]/);
+  });
 
-test("429 is obeyed: not before Retry-After, and then the file comes", async (context) => {
-  const { hub, options } = await hubAndFolder(context);
-  hub.script("content", { status: 429, headers: { "Retry-After": "2" } });
-  const start = performance.now();
-  assert.deepEqual(contentOf(await downloadModel(MODEL, options)), BYTES);
-  assert.ok(performance.now() - start >= 1900);
-  assert.equal(hub.fetches, 2);
-});
+  test("429 is obeyed: not before Retry-After, and then the file comes", async (context) => {
+    const { hub, options } = await hubAndFolder(context);
+    hub.script("content", { status: 429, headers: { "Retry-After": "2" } });
+    const start = performance.now();
+    assert.deepEqual(contentOf(await downloadModel(MODEL, options)), BYTES);
+    assert.ok(performance.now() - start >= 1900);
+    assert.equal(hub.fetches, 2);
+  });
 
-test("a server that only fails: DOWNLOAD_FAILED after some tries", async (context) => {
-  const { hub, dir, options } = await hubAndFolder(context);
-  hub.script("content", ...Array(100).fill({ status: 500 }));
-  await assert.rejects(downloadModel(MODEL, options), { code: "DOWNLOAD_FAILED", message: /500/ });
-  assert.ok(hub.fetches > 1 && hub.fetches < 20, `${hub.fetches} fetches`);
-  assert.deepEqual(finished(dir), []);
-});
+  test("a server that only fails: DOWNLOAD_FAILED after some tries", async (context) => {
+    const { hub, dir, options } = await hubAndFolder(context);
+    hub.script("content", ...Array(100).fill({ status: 500 }));
+    await assert.rejects(downloadModel(MODEL, options), { code: "DOWNLOAD_FAILED", message: /500/ });
+    assert.ok(hub.fetches > 1 && hub.fetches < 20, `${hub.fetches} fetches`);
+    assert.deepEqual(finished(dir), []);
+  });
 
-test("a server that is not there: DOWNLOAD_FAILED, with the words of the system", async (context) => {
-  const { hub, options } = await hubAndFolder(context);
-  hub.stop();
-  await assert.rejects(downloadModel(MODEL, options), ({ code, cause }) => {
-    assert.equal(code, "DOWNLOAD_FAILED");
-    assert.match(cause.message, /refused/i);
-    return true;
+  test("a server that is not there: DOWNLOAD_FAILED, with the words of the system", async (context) => {
+    const { hub, options } = await hubAndFolder(context);
+    hub.stop();
+    await assert.rejects(downloadModel(MODEL, options), ({ code, cause }) => {
+      assert.equal(code, "DOWNLOAD_FAILED");
+      assert.match(cause.message, /refused/i);
+      return true;
+    });
   });
 });
 

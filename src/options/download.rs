@@ -81,7 +81,8 @@ fn hub(fields: &Fields<'_>) -> Result<Hub> {
     let token = match fields.get("token")? {
         None => variable("HF_TOKEN"),
         Some(Any::C(token)) => Some(token),
-        Some(other) => return Err(fields.refused("token", &other, "a string")),
+        // Whatever it is, it was meant to be a secret.
+        Some(_) => return Err(invalid_text("token", "something else".into(), "a string")),
     };
     let endpoint = fields.string("endpoint")?.or_else(|| variable("HF_ENDPOINT"));
     let endpoint = endpoint.as_deref().unwrap_or(Hub::DEFAULT_ENDPOINT);

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 const THREAD_NAME: &str = "llama-download";
 
 /// Each file that is fetched holds one for its disk, name look-ups take others for a moment.
-const MOST_BLOCKING_THREADS: usize = 16;
+const MOST_BLOCKING_THREADS: usize = 8;
 
 /// How long a process that exits waits for partial files to be written out. They also outlast a kill, with a little less in them.
 const EXIT_WAIT: Duration = Duration::from_secs(2);

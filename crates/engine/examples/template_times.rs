@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use llama_worker_engine::chat::{AnswerReader, ChatFormat, ChatOptions, Message, Role, Tool};
-use llama_worker_engine::llama::{AbortFlag, Backend, Model, ModelParams};
+use llama_worker_engine::llama::{AbortFlag, Backend, GpuLayers, Model, ModelParams};
 
 const ROUNDS: u32 = 100;
 
@@ -18,8 +18,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let backend = Backend::start(Path::new(env!("LLAMA_WORKER_BUILT_BACKENDS")))?;
     let params = ModelParams {
         path: crate_folder.join("../../models/tiny-chat/tiny-chat.gguf"),
-        gpu_layers: Some(0),
-        devices: None,
+        gpu_layers: GpuLayers::Count(0),
+        devices: vec![],
+        context_size: None,
         use_mmap: None,
         use_mlock: false,
     };

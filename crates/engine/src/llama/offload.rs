@@ -149,8 +149,8 @@ fn part_path(first: &Path, part: u16, parts: u16) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::DeviceKind;
     use super::*;
+    use crate::llama::DeviceKind;
 
     fn device(memory_total: u64, memory_free: u64) -> Device {
         Device {

@@ -201,7 +201,8 @@ impl Server {
 
 fn serve(stream: &TcpStream, log: &Mutex<Vec<Seen>>, script: &(impl Fn(&Seen) -> Reply + ?Sized)) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream).lines();
-    let first = lines.next().transpose()?.unwrap_or_default();
+    // Clients also open connections that they do not need in the end.
+    let Some(first) = lines.next().transpose()? else { return Ok(()) };
     let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
     let mut headers = HashMap::new();
     for line in lines {

@@ -51,7 +51,7 @@ impl Folder {
 /// So little that a test takes no longer than it must.
 pub(crate) fn patience() -> Patience {
     Patience {
-        stall: Duration::from_millis(400),
+        stall: Duration::from_secs(10),
         tries: 4,
         first_wait: Duration::from_millis(1),
         longest_wait: Duration::from_millis(10),

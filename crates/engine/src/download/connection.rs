@@ -206,12 +206,11 @@ fn opened(url: &Url, response: Response, mut remote: Remote) -> std::result::Res
         }
         _ => return Err(failed(url, &format!("the server answers {status}")).into()),
     }
-    let range = header(CONTENT_RANGE.as_str()).filter(|_| status == 206);
-    let part = range.map(content_range).filter(|_| status == 206);
-    if status == 206 && part.flatten().is_none() {
-        return Err(transient("the server sends a part, but does not say which"));
-    }
-    let part = part.flatten();
+    let unknown_part = || transient("the server sends a part, but does not say which");
+    let part = match header(CONTENT_RANGE.as_str()) {
+        range if status == 206 => Some(range.and_then(content_range).ok_or_else(unknown_part)?),
+        _ => None,
+    };
     let announced = match part {
         Some((_, total)) => total,
         None => response.content_length(),

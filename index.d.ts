@@ -195,6 +195,11 @@ export interface LoadModelOptions {
    * @default the model's; ChatML, with a warning in {@link ModelInfo.warnings}, for a model without one
    */
   chatTemplate?: string | null | undefined;
+  /**
+   * Tries even when the weights, or later contexts of this model, seem to need more memory than there is.
+   * @default false
+   */
+  ignoreMemorySafetyChecks?: boolean | null | undefined;
   /** Called with 0 to 1, and exactly once with 1. What it throws aborts the load, as `signal` does, and is what the promise rejects with. */
   onProgress?: ((progress: number) => void) | null | undefined;
   /**
@@ -288,7 +293,7 @@ export interface DownloadProgress {
 export interface CreateContextOptions {
   /**
    * Tokens that prompt, history and answer may have together, rounded up to a multiple of 256.
-   * @default "auto": the smaller of what the model was trained for and 8192
+   * @default "auto": the smaller of what the model was trained for and 8192, or fewer when the machine has no memory for them
    */
   contextSize?: number | "auto" | null | undefined;
   /**

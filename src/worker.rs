@@ -97,6 +97,10 @@ impl LlamaWorker {
         };
         let params = options::model(path, &fields)?;
         let chat_template = options::chat_template(&fields)?;
+        let defaults = ModelDefaults {
+            ignores_memory: fields.boolean("ignoreMemorySafetyChecks")?.unwrap_or(false),
+            ..ModelDefaults::default()
+        };
         let id = self.begin()?;
         let abort = self.handle.abort_flag();
         self.outbox.begin(id, Abortable::Load(abort.clone()));
@@ -104,7 +108,6 @@ impl LlamaWorker {
         let reply = self.reply(id, move |info: &ModelInfo| {
             Some(Answer::Model(ModelAnswer::new(info, has_own_template)))
         });
-        let defaults = ModelDefaults::default();
         self.handle.load_model(LoadModel {
             params,
             defaults,

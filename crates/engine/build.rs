@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 const SHIM: &str = "src/llama/shim.cpp";
+const FATAL: &str = "src/llama/fatal.cpp";
 /// What the shim copies from llama.cpp.
 const COPIED_STRUCT: &str = "struct common_chat_templates";
 
@@ -19,7 +20,7 @@ fn main() {
     check_copied_struct(&source_dir.join("common/chat.cpp"));
 
     let mut shim = cc::Build::new();
-    shim.cpp(true).std("c++17").file(SHIM);
+    shim.cpp(true).std("c++17").file(SHIM).file(FATAL);
     let is_msvc = shim.get_compiler().is_like_msvc();
     for include in ["common", "include", "ggml/include", "vendor", "."] {
         let folder = source_dir.join(include);
@@ -34,6 +35,8 @@ fn main() {
 
     println!("cargo:rerun-if-changed={SHIM}");
     println!("cargo:rerun-if-changed=src/llama/shim.h");
+    println!("cargo:rerun-if-changed={FATAL}");
+    println!("cargo:rerun-if-changed=src/llama/fatal.h");
     // Tests load the CPU backend from where the build left it; the addon loads it from its own folder.
     println!("cargo:rustc-env=LLAMA_WORKER_BUILT_BACKENDS={}", out_dir.join("bin").display());
 }

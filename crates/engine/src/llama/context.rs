@@ -93,6 +93,8 @@ pub struct Context<'model> {
     pub(super) window: usize,
     pub(super) can_cut: bool,
     pub(super) can_share: bool,
+    /// llama.cpp threw in the middle of an evaluation: nothing is known about what it left behind.
+    is_broken: bool,
     model: PhantomData<&'model Model>,
 }
 
@@ -122,6 +124,7 @@ impl<'model> Context<'model> {
             window: model.window(),
             can_cut: model.can_cut_memory(),
             can_share: model.can_share_memory(),
+            is_broken: false,
             model: PhantomData,
         };
         context.set_threads(params.threads);
@@ -150,6 +153,25 @@ impl<'model> Context<'model> {
             });
         }
         Ok(())
+    }
+
+    /// `params` with as many tokens of what it asks for as there is memory for. `freed`: bytes of the context that it takes the place of.
+    #[must_use]
+    pub fn fit(model: &Model, params: ContextParams, freed: u64) -> ContextParams {
+        if params.ignores_memory || model.is_offloaded() || !model.can_cut_memory() {
+            return params;
+        }
+        let one_token = ContextParams {
+            context_size: 1,
+            ..params.clone()
+        };
+        let available = memory::available().saturating_add(freed);
+        let context_size = tokens_that_fit(params.context_size, Self::needed_bytes(model, &one_token), available);
+        ContextParams {
+            context_size,
+            batch_size: params.batch_size.min(context_size),
+            ..params
+        }
     }
 
     /// Bytes that a context takes, for the most part its keys and values.
@@ -259,8 +281,17 @@ impl<'model> Context<'model> {
             Ok(NO_SPACE) => Ok(Decoded::NoSpace),
             Ok(ABORTED) => Ok(Decoded::Aborted),
             Ok(code) => Err(log::errors_or(&format!("llama.cpp returned {code}"))),
-            Err(reason) => Err(reason),
+            Err(reason) => {
+                self.is_broken = true;
+                Err(reason)
+            }
         }
+    }
+
+    /// Whether an evaluation ended in the middle of llama.cpp's code; only a new context can be trusted then.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.is_broken
     }
 
     /// The logits after the token at `index` of the last batch, which must have asked for them.
@@ -461,4 +492,78 @@ fn check_kv_cache_type(model: &Model, params: &ContextParams) -> Result<()> {
 
 fn creation_failed(reason: impl Into<String>) -> Error {
     Error::ContextCreationFailed { reason: reason.into() }
+}
+
+/// As many of `wanted` tokens as fit into seven eighths of what is available: what is computed with them needs some room too. Never fewer than
+/// [`FEWEST_TOKENS`]: a context in which nothing can be said would only fail later.
+fn tokens_that_fit(wanted: u32, bytes_per_token: u64, available: u64) -> u32 {
+    /// llama.cpp rounds to multiples of it.
+    const FEWEST_TOKENS: u32 = 256;
+    let fit = (available - available / 8) / bytes_per_token.max(1);
+    let fit = u32::try_from(fit).unwrap_or(u32::MAX);
+    let rounded = (fit - fit % FEWEST_TOKENS).max(FEWEST_TOKENS);
+    wanted.min(rounded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By itself llama.cpp would end the process.
+    #[test]
+    fn an_assertion_that_fails_is_an_error() {
+        let backend = crate::llama::Backend::start(std::path::Path::new(env!("LLAMA_WORKER_BUILT_BACKENDS"))).unwrap();
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny-chat/tiny-chat.gguf");
+        let model_params = crate::llama::ModelParams {
+            path,
+            gpu_layers: crate::llama::GpuLayers::Count(0),
+            devices: vec![],
+            context_size: None,
+            use_mmap: None,
+            use_mlock: false,
+        };
+        let model = Model::load(backend, &model_params, &AbortFlag::default(), |_| {}).unwrap();
+        let params = ContextParams {
+            context_size: 256,
+            batch_size: 4,
+            sequences: 1,
+            threads: 1,
+            most_threads: None,
+            flash_attention: FlashAttention::Auto,
+            kv_cache_type: KvCacheType::F16,
+            ignores_memory: false,
+            session_cache: None,
+        };
+        let mut context = Context::new(&model, &params).unwrap();
+        let mut batch = Batch::new(8);
+        for position in 0..8 {
+            batch.add(crate::llama::Token::new(1), position, 0, false);
+        }
+        for _ in 0..3 {
+            // SAFETY: the batch's arrays are live and filled. It is too large on purpose, which llama.cpp asserts before it looks at it.
+            let code = shim::call(|error| unsafe { shim::lw_decode(context.raw(), batch.raw(), error) });
+            assert!(code.unwrap_err().contains("GGML_ASSERT"));
+        }
+        let mut batch = Batch::new(4);
+        batch.add(crate::llama::Token::new(1), 0, 0, true);
+        assert_eq!(context.decode(&batch, &[]), Ok(Decoded::Done), "and the next evaluation works");
+    }
+
+    #[test]
+    fn as_many_tokens_as_there_is_memory_for() {
+        let cases = [
+            (8192, 1 << 10, 1 << 30, 8192),
+            (8192, 1 << 20, 1 << 30, 768),
+            (8192, 1 << 30, 1 << 20, 256),
+            (100, 1 << 30, 0, 100),
+            (8192, 0, u64::MAX, 8192),
+        ];
+        for (wanted, per_token, available, expected) in cases {
+            assert_eq!(
+                tokens_that_fit(wanted, per_token, available),
+                expected,
+                "{wanted} of {per_token} bytes in {available}"
+            );
+        }
+    }
 }

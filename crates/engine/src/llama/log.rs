@@ -1,10 +1,13 @@
-//! Where llama.cpp's log lines go: the last errors of this thread are kept as the reason of a failure, everything goes to stderr on request.
+//! Where llama.cpp's log lines go: the last errors of this thread are kept as the reason of a failure, everything goes to stderr on request,
+//! and the last lines do when the process dies.
 //!
 //! llama.cpp reports why a load or a context creation failed only here, on the thread that called it.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::ffi::{CStr, c_char, c_void};
 use std::io::Write;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use llama_cpp_sys_2 as sys;
@@ -12,7 +15,13 @@ use llama_cpp_sys_2 as sys;
 /// Older lines are dropped: the last ones name the cause.
 const MAX_KEPT_LINES: usize = 4;
 
+/// Lines of all threads that are shown when the process dies.
+const MAX_LAST_LINES: usize = 16;
+/// Characters; longer lines are cut: a log may quote what a file says.
+const LONGEST_LAST_LINE: usize = 400;
+
 static DEBUG: AtomicBool = AtomicBool::new(false);
+static LAST_LINES: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
 
 thread_local! {
     static ERRORS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
@@ -29,6 +38,7 @@ pub(super) fn install() {
     // SAFETY: `on_log` has the signature ggml asks for and uses no user data.
     unsafe { sys::llama_log_set(Some(on_log), std::ptr::null_mut()) };
     set_debug(DEBUG.load(Ordering::Relaxed));
+    super::shim::watch_for_death();
 }
 
 /// Forgets earlier errors of this thread: what comes next belongs to the next call.
@@ -54,6 +64,43 @@ unsafe extern "C" fn on_log(level: sys::ggml_log_level, text: *const c_char, _us
     }
     if level == sys::GGML_LOG_LEVEL_ERROR {
         keep(text.trim());
+    }
+    if level != sys::GGML_LOG_LEVEL_DEBUG {
+        remember(text.trim());
+    }
+}
+
+/// Called by `fatal.cpp` on any thread when llama.cpp is about to end the process.
+#[unsafe(no_mangle)]
+extern "C" fn lw_report_death(reason: *const c_char) {
+    // SAFETY: `fatal.cpp` passes a zero-terminated string that lives during this call.
+    let reason = unsafe { CStr::from_ptr(reason) }.to_string_lossy();
+    let mut report = String::new();
+    // Not waited for: the thread that dies may be the one that holds it.
+    if let Ok(lines) = LAST_LINES.try_lock() {
+        for line in lines.iter() {
+            report.push_str("llama-worker: log: ");
+            report.push_str(line);
+            report.push('\n');
+        }
+    }
+    report.push_str("llama-worker: llama.cpp ends the process: ");
+    report.push_str(&reason);
+    report.push('\n');
+    // A closed stderr changes nothing: the process ends.
+    let _ = std::io::stderr().write_all(report.as_bytes());
+}
+
+fn remember(line: &str) {
+    if line.trim_matches('.').is_empty() {
+        return;
+    }
+    // Not waited for: a line less is better than a thread that stands still.
+    if let Ok(mut lines) = LAST_LINES.try_lock() {
+        if lines.len() == MAX_LAST_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line.chars().take(LONGEST_LAST_LINE).collect());
     }
 }
 

@@ -27,6 +27,7 @@ pub use backend::{Backend, Device, DeviceKind};
 pub use batch::Batch;
 pub use context::{Context, ContextParams, Decoded, FlashAttention, KvCacheType, MOST_DRAFTED};
 pub use exit::at_exit;
+pub use gguf::{FileInfo, check_bytes};
 #[cfg(test)]
 pub(crate) use grammar::native;
 pub use grammar::{GrammarTrigger, ToolGrammar};

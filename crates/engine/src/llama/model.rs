@@ -11,7 +11,7 @@ use llama_cpp_2::vocab::LlamaVocab;
 use llama_cpp_sys_2 as sys;
 
 use super::backend::registry;
-use super::{AbortFlag, Backend, GpuLayers, Token, Vocabulary, gguf, log, offload, row_cuts, shim};
+use super::{AbortFlag, Backend, DeviceKind, FileInfo, GpuLayers, Token, Vocabulary, gguf, log, memory, offload, row_cuts, shim};
 use crate::error::{Error, Result};
 
 /// How to load a model.
@@ -88,7 +88,7 @@ impl Model {
             on_progress(progress);
             !is_wanted.is_set()
         });
-        let loaded = LlamaModel::load_from_file(backend.inner(), &params.path, &llama_params);
+        let loaded = shim::catching_assertions(|| LlamaModel::load_from_file(backend.inner(), &params.path, &llama_params));
         let inner = loaded.map_err(|error| load_error(&params.path, abort, &error.to_string()))?;
         let model = Self {
             inner,
@@ -105,8 +105,38 @@ impl Model {
     ///
     /// # Errors
     /// What makes it no loadable model at first sight.
-    pub fn check_file(path: &Path) -> Result<()> {
+    pub fn check_file(path: &Path) -> Result<FileInfo> {
         gguf::check_file(path)
+    }
+
+    /// Refuses a model that needs more memory than there is, here and on the devices that it may use. `freed`: bytes of the model that it
+    /// takes the place of. Weights that are mapped count too: when they do not fit, each token reads them from the disk again.
+    ///
+    /// # Errors
+    /// [`Error::InsufficientMemory`] with both sizes.
+    pub fn check_memory(backend: &Backend, params: &ModelParams, file: FileInfo, freed: u64) -> Result<()> {
+        let on_cards: u64 = if params.gpu_layers == GpuLayers::Count(0) {
+            0
+        } else {
+            let devices = backend.devices().into_iter().enumerate();
+            let cards = devices.filter(|(index, device)| params.devices.contains(index) && device.kind == DeviceKind::Gpu);
+            cards.map(|(_, card)| card.memory_free).sum()
+        };
+        let available = memory::available().saturating_add(on_cards).saturating_add(freed);
+        if file.weights <= available {
+            return Ok(());
+        }
+        Err(Error::InsufficientMemory {
+            what: "the model",
+            needed: file.weights,
+            available,
+        })
+    }
+
+    /// Bytes of all tensors.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.inner.size()
     }
 
     /// What is known about the model.

@@ -3,9 +3,9 @@
 //! Reckons by the file's metadata, before anything is loaded, and rather takes a layer too few than one too many: a graphics card that runs
 //! out of memory ends the process. Ends with a plan; llama.cpp's loader carries it out.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::gguf::Gguf;
+use super::gguf::Outline;
 use super::{Backend, Device, ModelParams};
 
 /// Layers to keep on the devices.
@@ -73,18 +73,14 @@ struct Weights {
 
 impl Weights {
     fn read(path: &Path) -> Option<Self> {
-        let first = Gguf::open(path).ok()?;
-        let parts = first.split_count();
-        let mut weights = Self::of_metadata(&first);
-        weights.add(&first);
-        for part in 2..=parts {
-            weights.add(&Gguf::open(&part_path(path, part, parts)?).ok()?);
-        }
+        let parts = Outline::of_parts(path).ok()?;
+        let mut weights = Self::of_metadata(parts.first()?);
+        parts.iter().for_each(|part| weights.add(part));
         Some(weights)
     }
 
-    fn of_metadata(gguf: &Gguf) -> Self {
-        let number = |name: &str| gguf.architecture_number(name);
+    fn of_metadata(outline: &Outline) -> Self {
+        let number = |name: &str| outline.architecture_number(name);
         let heads = number("attention.head_count").unwrap_or(1).max(1);
         let length = number("embedding_length").unwrap_or(0) / heads;
         let key = number("attention.key_length").unwrap_or(length);
@@ -97,9 +93,9 @@ impl Weights {
         }
     }
 
-    fn add(&mut self, gguf: &Gguf) {
-        for (name, bytes) in gguf.tensors() {
-            match layer_of(&name) {
+    fn add(&mut self, outline: &Outline) {
+        for (name, bytes) in outline.tensors() {
+            match layer_of(name) {
                 Some(layer) if layer < ALL as usize => {
                     if self.layers.len() <= layer {
                         self.layers.resize(layer + 1, 0);
@@ -138,13 +134,6 @@ impl Weights {
 /// The layer that a tensor belongs to, as 12 for `blk.12.ffn_up.weight`.
 fn layer_of(name: &str) -> Option<usize> {
     name.strip_prefix("blk.")?.split('.').next()?.parse().ok()
-}
-
-/// The file of a part, from that of the first: `model-00001-of-00003.gguf`.
-fn part_path(first: &Path, part: u16, parts: u16) -> Option<PathBuf> {
-    let name = first.file_name()?.to_str()?;
-    let stem = name.strip_suffix(&format!("-00001-of-{parts:05}.gguf"))?;
-    Some(first.with_file_name(format!("{stem}-{part:05}-of-{parts:05}.gguf")))
 }
 
 #[cfg(test)]
@@ -202,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_layers_and_parts() {
+    fn names_tell_layers() {
         for (name, expected) in [
             ("blk.12.ffn_up.weight", Some(12)),
             ("blk.0.attn_q.weight", Some(0)),
@@ -212,9 +201,6 @@ mod tests {
         ] {
             assert_eq!(layer_of(name), expected, "{name}");
         }
-        let first = Path::new("/m/big-00001-of-00003.gguf");
-        assert_eq!(part_path(first, 3, 3), Some("/m/big-00003-of-00003.gguf".into()));
-        assert_eq!(part_path(Path::new("/m/big.gguf"), 2, 2), None);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 
 #include "shim.h"
 
+#include "fatal.h"
+
 #include "chat-auto-parser.h"
 #include "chat.h"
 #include "jinja/caps.h"
@@ -45,9 +47,10 @@ char * copy_text(const std::string & text) {
     return copy;
 }
 
-// Runs `call`; an exception becomes `*error` and the value `failed`.
+// Runs `call`; an exception, or an assertion that fails on this thread, becomes `*error` and the value `failed`.
 template <typename Call, typename Result>
-Result guarded(char ** error, Result failed, Call call) {
+Result guarded(char ** error, Result failed, Call call, bool computes_alone = true) {
+    const assertion_catcher catcher(computes_alone);
     try {
         return call();
     } catch (const std::exception & exception) {
@@ -413,16 +416,13 @@ bool lw_load_backend(const char * path, char ** error) {
     return guarded(error, false, [&] { return ggml_backend_load(path) != nullptr; });
 }
 
-gguf_context * lw_gguf_open(const char * path, char ** error) {
-    return guarded(error, static_cast<gguf_context *>(nullptr), [&] { return gguf_init_from_file(path, { /* no_alloc */ true, /* ctx */ nullptr }); });
-}
-
 llama_context * lw_context_new(llama_model * model, llama_context_params params, char ** error) {
     return guarded(error, static_cast<llama_context *>(nullptr), [&] { return llama_init_from_model(model, params); });
 }
 
 int32_t lw_decode(llama_context * context, llama_batch batch, char ** error) {
-    return guarded(error, int32_t(LW_THREW), [&] { return llama_decode(context, batch); });
+    const bool computes_alone = std::max(llama_n_threads(context), llama_n_threads_batch(context)) <= 1;
+    return guarded(error, int32_t(LW_THREW), [&] { return llama_decode(context, batch); }, computes_alone);
 }
 
 size_t lw_state_size(llama_context * context, llama_seq_id sequence, char ** error) {

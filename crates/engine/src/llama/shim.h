@@ -6,7 +6,6 @@
 #pragma once
 
 #include "ggml-backend.h"
-#include "gguf.h"
 #include "llama.h"
 
 #include <stddef.h>
@@ -24,14 +23,17 @@ struct lw_parser;
 
 void lw_string_free(char * text);
 
+// Takes over what happens when an assertion of llama.cpp fails, see fatal.h.
+void lw_watch_for_death(void);
+// Around a call of llama.cpp that lets no exception out: assertions that fail in it are exceptions.
+void lw_catch_assertions_begin(void);
+void lw_catch_assertions_end(void);
+
 // Silences (or opens) the logger of llama.cpp's common code, which does not go through llama_log_set.
 void lw_set_common_log(bool enabled);
 
 // Loads the library of a backend into ggml's registry, whose readers the caller keeps away. False when it is not usable here.
 bool lw_load_backend(const char * path, char ** error);
-
-// The metadata of a GGUF file, to be freed with gguf_free; null when it cannot be read.
-struct gguf_context * lw_gguf_open(const char * path, char ** error);
 
 struct llama_context * lw_context_new(struct llama_model * model, struct llama_context_params params, char ** error);
 int32_t lw_decode(struct llama_context * context, struct llama_batch batch, char ** error);

@@ -21,7 +21,9 @@ unsafe extern "C" {
     fn lw_string_free(text: *mut c_char);
     fn lw_set_common_log(enabled: bool);
     pub(super) fn lw_load_backend(path: *const c_char, error: *mut *mut c_char) -> bool;
-    pub(super) fn lw_gguf_open(path: *const c_char, error: *mut *mut c_char) -> *mut sys::gguf_context;
+    fn lw_watch_for_death();
+    fn lw_catch_assertions_begin();
+    fn lw_catch_assertions_end();
     pub(super) fn lw_context_new(
         model: *mut sys::llama_model,
         params: sys::llama_context_params,
@@ -71,6 +73,29 @@ unsafe extern "C" {
 pub(super) fn set_common_log(enabled: bool) {
     // SAFETY: sets an integer. llama.cpp calls this not thread-safe; a torn read there would only log a line too many or too few.
     unsafe { lw_set_common_log(enabled) };
+}
+
+/// From now on an assertion of llama.cpp that fails is an exception where one is caught, and explains itself elsewhere.
+pub(super) fn watch_for_death() {
+    // SAFETY: sets two handlers that stay valid: the addon's image is never unloaded.
+    unsafe { lw_watch_for_death() };
+}
+
+/// Runs `load`, which calls a function of llama.cpp that lets no C++ exception out; assertions that fail in it are such exceptions.
+pub(super) fn catching_assertions<T>(load: impl FnOnce() -> T) -> T {
+    struct Catching;
+
+    impl Drop for Catching {
+        fn drop(&mut self) {
+            // SAFETY: counts down what was counted up on this thread.
+            unsafe { lw_catch_assertions_end() };
+        }
+    }
+
+    // SAFETY: counts up a number of this thread.
+    unsafe { lw_catch_assertions_begin() };
+    let _catching = Catching;
+    load()
 }
 
 /// Calls a shim function with room for its error text, which becomes the `Err`.

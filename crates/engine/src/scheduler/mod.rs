@@ -171,6 +171,11 @@ impl<'model> Scheduler<'model> {
         self.retire();
     }
 
+    /// Whether only a new context can be trusted.
+    pub fn is_broken(&self) -> bool {
+        self.context.is_broken()
+    }
+
     /// Frees the context; what was said in the sessions stays.
     #[must_use]
     pub fn into_conversations(self) -> Conversations {

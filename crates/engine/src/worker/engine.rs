@@ -16,7 +16,7 @@ use super::query;
 use super::threads::{threads, tried_threads};
 use crate::chat::ChatFormat;
 use crate::error::{Error, Result};
-use crate::llama::{self, Backend, Context, ContextParams, Model, ModelInfo};
+use crate::llama::{self, Backend, Context, ContextParams, Model, ModelInfo, ModelParams};
 use crate::scheduler::{Conversations, Job, Reply, Scheduler};
 use crate::session::Conversation;
 
@@ -174,6 +174,7 @@ impl Engine {
         let on_progress = reply.clone();
         let loaded = guarded(|| {
             chat_template.as_deref().map_or(Ok(()), ChatFormat::check_template)?;
+            check_memory(started, &params, &defaults, 0)?;
             Model::load(started.backend, &params, &abort, move |progress| on_progress.report(progress))
         });
         let wanted = loaded.and_then(|model| if abort.is_set() { Err(Error::Aborted) } else { Ok(model) });
@@ -217,7 +218,7 @@ impl Engine {
     fn create_and_serve(&mut self, loaded: Loaded<'_>, command: CreateContext) -> Option<Command> {
         let CreateContext { options, mut reply } = command;
         reply.started();
-        let mut params = self.context_params(loaded.model, &options);
+        let mut params = self.context_params(loaded.model, &options, 0);
         let session_cache = params.session_cache.unwrap_or_else(|| Context::spare_bytes(loaded.model, &params));
         params.session_cache = Some(session_cache);
         let made = guarded(|| {
@@ -267,7 +268,7 @@ impl Engine {
             }
             if !scheduler.is_idle() {
                 if step(&mut scheduler).is_err() {
-                    // After a panic the context cannot be trusted; the caller gets an equal one, with what was said, without asking.
+                    // The context cannot be trusted any more; the caller gets an equal one, with what was said, without asking.
                     let said = scheduler.into_conversations();
                     scheduler = guarded(|| Scheduler::new(loaded.model, format, params, said)).ok()?;
                 }
@@ -309,13 +310,13 @@ impl Engine {
                 reply.end(Ok(standing));
             }
             Command::LoadModel(command) if command.abort.is_set() => command.reply.end(Err(Error::Aborted)),
-            Command::LoadModel(command) => match guarded(|| check_load(&command)) {
+            Command::LoadModel(command) => match guarded(|| self.check_load(&command, model)) {
                 Ok(()) => return Some(Command::LoadModel(command)),
                 Err(error) => refuse_started(command.reply, error),
             },
             Command::CreateContext(command) => {
                 let freed = current.map_or(0, |current| Context::needed_bytes(model, current));
-                match Context::check(model, &self.context_params(model, &command.options), freed) {
+                match Context::check(model, &self.context_params(model, &command.options, freed), freed) {
                     Ok(()) => return Some(Command::CreateContext(command)),
                     Err(error) => refuse_started(command.reply, error),
                 }
@@ -325,13 +326,26 @@ impl Engine {
         None
     }
 
-    fn context_params(&self, model: &Model, options: &ContextOptions) -> ContextParams {
+    /// What is wrong with a load at first sight. `current`: the model that it takes the place of.
+    fn check_load(&self, command: &LoadModel, current: &Model) -> Result<()> {
+        command.chat_template.as_deref().map_or(Ok(()), ChatFormat::check_template)?;
+        let Some(started) = &self.started else {
+            return Err(Error::NotInitialized);
+        };
+        let mut params = command.params.clone();
+        params.devices.clone_from(&started.devices);
+        check_memory(started, &params, &command.defaults, current.size())
+    }
+
+    /// `freed`: bytes of the context that it takes the place of.
+    fn context_params(&self, model: &Model, options: &ContextOptions, freed: u64) -> ContextParams {
         let info = model.info();
         let defaults = self.defaults;
         let trained = info.context_size.min(DEFAULT_CONTEXT_SIZE);
-        let context_size = options.context_size.or(defaults.context_size).unwrap_or(trained).max(1);
+        let wanted_size = options.context_size.or(defaults.context_size);
+        let context_size = wanted_size.unwrap_or(trained).max(1);
         let wanted = options.threads.or(self.started.as_ref().and_then(|started| started.threads));
-        ContextParams {
+        let params = ContextParams {
             context_size,
             batch_size: options
                 .batch_size
@@ -346,7 +360,11 @@ impl Engine {
             kv_cache_type: options.kv_cache_type,
             ignores_memory: options.ignores_memory || defaults.ignores_memory,
             session_cache: options.session_cache,
+        };
+        if wanted_size.is_some() {
+            return params;
         }
+        Context::fit(model, params, freed)
     }
 }
 
@@ -389,7 +407,7 @@ impl Progress {
     }
 }
 
-/// One step of the scheduler. After a panic every generation has been answered.
+/// One step of the scheduler. After a panic, or when llama.cpp threw, every generation has been answered.
 fn step(scheduler: &mut Scheduler<'_>) -> Result<()> {
     let stepped = guarded(|| {
         scheduler.step();
@@ -397,14 +415,23 @@ fn step(scheduler: &mut Scheduler<'_>) -> Result<()> {
     });
     if let Err(error) = &stepped {
         scheduler.fail_all(|| Error::Internal { reason: error.to_string() });
+    } else if scheduler.is_broken() {
+        let broken = || Error::DecodeFailed {
+            reason: "another generation's evaluation ended in the middle, and the context is made anew".into(),
+        };
+        scheduler.fail_all(broken);
+        return Err(broken());
     }
     stepped
 }
 
-/// What is wrong with a load at first sight.
-fn check_load(command: &LoadModel) -> Result<()> {
-    command.chat_template.as_deref().map_or(Ok(()), ChatFormat::check_template)?;
-    Model::check_file(&command.params.path)
+/// Refuses a file that is no model, and one that the machine has no memory for. `freed`: bytes of the model that it takes the place of.
+fn check_memory(started: &Started, params: &ModelParams, defaults: &ModelDefaults, freed: u64) -> Result<()> {
+    let file = Model::check_file(&params.path)?;
+    if defaults.ignores_memory {
+        return Ok(());
+    }
+    Model::check_memory(started.backend, params, file, freed)
 }
 
 /// A generation that draws by its own seed, or by `seed` if it has none; any other job as it is.

@@ -326,8 +326,8 @@ fn with_twin_tokens(mut model: Vec<u8>) -> Vec<u8> {
 #[test]
 fn a_file_that_fails_only_while_loading_is_a_coded_error() {
     let worker = Worker::ready();
-    let folder = TemporaryFolder::new("architecture");
-    let path = folder.write("unknown.gguf", &model_with("general.architecture", "nobody-knows-it"));
+    let folder = TemporaryFolder::new("tokenizer");
+    let path = folder.write("unknown.gguf", &model_with("tokenizer.ggml.model", "nobody-knows-it"));
     assert_eq!(worker.load(&path).unwrap_err().code(), "MODEL_LOAD_FAILED");
     worker.load(&model_path()).unwrap();
     worker.create_context(ContextOptions::default()).unwrap();

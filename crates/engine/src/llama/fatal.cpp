@@ -1,0 +1,80 @@
+// Stands between ggml's `abort()` and the process.
+//
+// ggml calls back before it aborts and does nothing afterwards that could not be left by an exception: it is C code with unwind tables, holds
+// no lock there, and what it leaves behind is freed with its model or context. Where C frames cannot be unwound (Windows) nothing is thrown.
+
+#include "fatal.h"
+
+#include "ggml.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+
+// Implemented in log.rs: writes `reason` and the last lines of the log to standard error.
+extern "C" void lw_report_death(const char * reason);
+
+namespace {
+
+thread_local int  catchers       = 0;
+thread_local bool computes_alone = true;
+
+#if defined(_WIN32)
+constexpr bool CAN_UNWIND = false;
+#else
+constexpr bool CAN_UNWIND = true;
+#endif
+
+// Operations are evaluated in these files only, possibly by several threads that wait for each other.
+bool is_of_evaluation(const char * message) {
+    return std::strstr(message, "ggml-cpu") != nullptr;
+}
+
+void on_assertion(const char * message) {
+    if (CAN_UNWIND && catchers > 0 && (computes_alone || !is_of_evaluation(message))) {
+        throw failed_assertion(message);
+    }
+    lw_report_death(message);
+}
+
+[[noreturn]] void on_terminate() {
+    std::string reason = "an uncaught C++ exception";
+    if (const std::exception_ptr thrown = std::current_exception()) {
+        try {
+            std::rethrow_exception(thrown);
+        } catch (const std::exception & exception) {
+            reason += std::string(": ") + exception.what();
+        } catch (...) {
+            // It has no text.
+        }
+    }
+    lw_report_death(reason.c_str());
+    std::abort();
+}
+
+} // namespace
+
+assertion_catcher::assertion_catcher(bool alone) : outer(catchers), outer_alone(computes_alone) {
+    catchers       = outer + 1;
+    computes_alone = alone;
+}
+
+assertion_catcher::~assertion_catcher() {
+    catchers       = outer;
+    computes_alone = outer_alone;
+}
+
+extern "C" void lw_watch_for_death(void) {
+    ggml_set_abort_callback(on_assertion);
+    // ggml's own handler would start a debugger to print a backtrace.
+    std::set_terminate(on_terminate);
+}
+
+// For a function of llama.cpp that catches every exception itself: between the two calls assertions are such exceptions.
+extern "C" void lw_catch_assertions_begin(void) {
+    catchers += 1;
+}
+
+extern "C" void lw_catch_assertions_end(void) {
+    catchers -= 1;
+}

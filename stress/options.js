@@ -1,0 +1,79 @@
+/**
+ * What every long run takes on its command line, and how it says how it went.
+ */
+
+"use strict";
+
+const { parseArgs } = require("node:util");
+
+/**
+ * @typedef {{ count: number, seed: number, seconds: number, from: number }} Options
+ *   `seconds`: the run ends after this time even when the count is not reached; `from`: the first number, to repeat a failure
+ */
+
+/**
+ * @param {{ count: number }} defaults
+ * @returns {Options}
+ */
+function readOptions(defaults) {
+  const { values } = parseArgs({
+    options: {
+      count: { type: "string" },
+      seed: { type: "string" },
+      seconds: { type: "string" },
+      from: { type: "string" },
+    },
+  });
+  const number = (/** @type {"count" | "seed" | "seconds" | "from"} */ name, /** @type {number} */ otherwise) => {
+    const value = Number(values[name] ?? otherwise);
+    if (!(value >= 0) || (name !== "seconds" && !Number.isInteger(value)))
+      throw new Error(`option \`--${name}\` is \`${values[name]}\`, expected a number from 0`);
+    return value;
+  };
+  return {
+    count: number("count", defaults.count),
+    seed: number("seed", 1),
+    seconds: number("seconds", Number.POSITIVE_INFINITY),
+    from: number("from", 0),
+  };
+}
+
+/**
+ * A clock that says when a run has taken long enough.
+ *
+ * @param {Options} options
+ */
+function timeLimit({ seconds }) {
+  const start = performance.now();
+  return {
+    isOver: () => performance.now() - start > seconds * 1000,
+    elapsed: () => (performance.now() - start) / 1000,
+  };
+}
+
+/**
+ * @param {string} name
+ * @param {unknown} value
+ */
+function row(name, value) {
+  process.stdout.write(`${name.padEnd(44)}${value}\n`);
+}
+
+/**
+ * Runs a whole program: prints what is wrong and makes the exit code tell it.
+ *
+ * @param {() => Promise<string[]>} program gives what failed, in sentences
+ */
+async function runStress(program) {
+  try {
+    const failures = await program();
+    for (const failure of failures) process.stdout.write(`FAILED: ${failure}\n`);
+    if (failures.length > 0) process.exitCode = 1;
+    else process.stdout.write("passed\n");
+  } catch (error) {
+    process.stderr.write(`${/** @type {any} */ (error)?.stack ?? error}\n`);
+    process.exitCode = 1;
+  }
+}
+
+module.exports = { readOptions, row, runStress, timeLimit };

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 const SHIM: &str = "src/llama/shim.cpp";
-const FATAL: &str = "src/llama/fatal.cpp";
+const OTHER_SOURCES: [&str; 2] = ["src/llama/fatal.cpp", "src/llama/template_watch.cpp"];
+const HEADERS: [&str; 3] = ["src/llama/shim.h", "src/llama/fatal.h", "src/llama/template_watch.h"];
 /// What the shim copies from llama.cpp.
 const COPIED_STRUCT: &str = "struct common_chat_templates";
 
@@ -20,7 +21,7 @@ fn main() {
     check_copied_struct(&source_dir.join("common/chat.cpp"));
 
     let mut shim = cc::Build::new();
-    shim.cpp(true).std("c++17").file(SHIM).file(FATAL);
+    shim.cpp(true).std("c++17").file(SHIM).files(OTHER_SOURCES);
     let is_msvc = shim.get_compiler().is_like_msvc();
     for include in ["common", "include", "ggml/include", "vendor", "."] {
         let folder = source_dir.join(include);
@@ -34,9 +35,9 @@ fn main() {
     shim.warnings(!is_msvc).extra_warnings(!is_msvc).compile("llama_worker_shim");
 
     println!("cargo:rerun-if-changed={SHIM}");
-    println!("cargo:rerun-if-changed=src/llama/shim.h");
-    println!("cargo:rerun-if-changed={FATAL}");
-    println!("cargo:rerun-if-changed=src/llama/fatal.h");
+    for file in OTHER_SOURCES.into_iter().chain(HEADERS) {
+        println!("cargo:rerun-if-changed={file}");
+    }
     // Tests load the CPU backend from where the build left it; the addon loads it from its own folder.
     println!("cargo:rustc-env=LLAMA_WORKER_BUILT_BACKENDS={}", out_dir.join("bin").display());
 }

@@ -10,3 +10,47 @@ pub(super) fn available() -> u64 {
     let container = system.cgroup_limits().map(|limits| limits.total_memory.saturating_sub(limits.rss));
     container.map_or(machine, |container| machine.min(container))
 }
+
+/// Bytes of memory that this process has to itself; files that are mapped do not count. Called by `template_watch.cpp`.
+#[unsafe(no_mangle)]
+extern "C" fn lw_own_memory() -> u64 {
+    own_memory().unwrap_or(0)
+}
+
+#[cfg(target_os = "linux")]
+fn own_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn own_memory() -> Option<u64> {
+    use sysinfo::{ProcessRefreshKind, ProcessesToUpdate};
+
+    let process = sysinfo::get_current_pid().ok()?;
+    let mut system = System::new();
+    system.refresh_processes_specifics(
+        ProcessesToUpdate::Some(&[process]),
+        false,
+        ProcessRefreshKind::nothing().with_memory(),
+    );
+    system.process(process).map(sysinfo::Process::memory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_allocated_is_noticed() {
+        let before = own_memory().expect("the system tells");
+        let block = vec![1_u8; 256 << 20];
+        let after = own_memory().expect("the system tells");
+        assert!(
+            block[block.len() - 1] == 1 && after > before + (200 << 20),
+            "{before} bytes, then {after}"
+        );
+    }
+}

@@ -5,6 +5,7 @@
 #include "shim.h"
 
 #include "fatal.h"
+#include "template_watch.h"
 
 #include "chat-auto-parser.h"
 #include "chat.h"
@@ -16,7 +17,6 @@
 #include "log.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -24,8 +24,6 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
-#include <unordered_set>
-#include <utility>
 #include <vector>
 
 // As chat.cpp of the pinned llama.cpp defines it, which build.rs checks: there is no other way to the parsed template.
@@ -61,233 +59,11 @@ Result guarded(char ** error, Result failed, Call call, bool computes_alone = tr
     return failed;
 }
 
-// What a running template may use up: a macro that calls itself without end would end the process, a loop without end would never let go.
-constexpr std::uintptr_t       MOST_STACK = 8 << 20;
-constexpr std::chrono::seconds MOST_TIME{ 10 };
-constexpr std::int64_t         MOST_NUMBERS = 1'000'000;
-
-// Where the stack was when the thread's template began to run, when it must have ended, and what it used up.
-thread_local std::uintptr_t                        stack_start = 0;
-thread_local std::chrono::steady_clock::time_point deadline;
-thread_local const char *                          used_up = nullptr;
-
-std::uintptr_t stack_position() {
-    const char here = 0;
-    return reinterpret_cast<std::uintptr_t>(&here);
-}
-
-void begin_template() {
-    stack_start = stack_position();
-    deadline    = std::chrono::steady_clock::now() + MOST_TIME;
-    used_up     = nullptr;
-}
-
-[[noreturn]] void stop_template(const char * reason) {
-    used_up = reason;
-    throw std::runtime_error(reason);
-}
-
-// llama.cpp catches what templates throw where it only tries them out.
-void end_template() {
-    if (used_up != nullptr) {
-        throw std::runtime_error(used_up);
-    }
-}
-
-void look_at_limits() {
-    const std::uintptr_t here = stack_position();
-    if (std::max(here, stack_start) - std::min(here, stack_start) > MOST_STACK) {
-        stop_template("a macro calls itself without end");
-    }
-    if (std::chrono::steady_clock::now() > deadline) {
-        stop_template("it takes too long: more than 10 seconds");
-    }
-}
-
-// Stands in front of a body and looks at the limits each time that the body runs.
-struct watch_statement : public jinja::statement {
-    explicit watch_statement(size_t position) { pos = position; }
-
-    std::string type() const override { return "Watch"; }
-
-    jinja::value execute_impl(jinja::context &) const override {
-        look_at_limits();
-        return jinja::mk_val<jinja::value_undefined>();
-    }
-};
-
-// The same for the default of a parameter, which may call the macro that it belongs to.
-struct watched_default : public jinja::expression {
-    jinja::statement_ptr inner;
-
-    explicit watched_default(jinja::statement_ptr && expression) : inner(std::move(expression)) { pos = inner->pos; }
-
-    jinja::value execute_impl(jinja::context & context) const override {
-        look_at_limits();
-        return inner->execute(context);
-    }
-
-    void visit(jinja::context & context) const override { context.visitor(false, this, { { "inner", { inner.get() } } }); }
-};
-
-// A bound of `range`, all of whose numbers are made before the first is used.
-struct watched_bound : public jinja::expression {
-    jinja::statement_ptr inner;
-
-    explicit watched_bound(jinja::statement_ptr && expression) : inner(std::move(expression)) { pos = inner->pos; }
-
-    jinja::value execute_impl(jinja::context & context) const override {
-        jinja::value bound = inner->execute(context);
-        if (jinja::is_val<jinja::value_int>(bound) && (bound->as_int() > MOST_NUMBERS || bound->as_int() < -MOST_NUMBERS)) {
-            stop_template("a range has more than a million numbers");
-        }
-        return bound;
-    }
-
-    void visit(jinja::context & context) const override { context.visitor(false, this, { { "inner", { inner.get() } } }); }
-};
-
-// Looks for `target` in what `value` holds. What holds itself, or is too deep, would use up the stack where it is written or freed.
-void look_for_cycle(const jinja::value & value, const jinja::value & target) {
-    constexpr int                              DEEPEST = 1000;
-    std::vector<std::pair<jinja::value, int>>  open{ { value, 0 } };
-    std::unordered_set<const jinja::value_t *> seen;
-    while (!open.empty()) {
-        const auto [one, depth] = open.back();
-        open.pop_back();
-        const bool is_array = jinja::is_val<jinja::value_array>(one);
-        if ((!is_array && !jinja::is_val<jinja::value_object>(one)) || !seen.insert(one.get()).second) {
-            continue;
-        }
-        if (one.get() == target.get()) {
-            stop_template("a value contains itself");
-        }
-        if (depth > DEEPEST) {
-            stop_template("a value is nested deeper than 1000 levels");
-        }
-        if (is_array) {
-            for (const auto & item : one->as_array()) {
-                open.emplace_back(item, depth + 1);
-            }
-        } else {
-            for (const auto & pair : one->as_ordered_object()) {
-                open.emplace_back(pair.second, depth + 1);
-            }
-        }
-    }
-}
-
-// What is put into a list or a namespace: `holder`, which lives as long as the template.
-struct watched_value : public jinja::expression {
-    jinja::statement_ptr     inner;
-    const jinja::statement * holder;
-
-    watched_value(jinja::statement_ptr && expression, const jinja::statement * into) : inner(std::move(expression)), holder(into) {
-        pos = inner->pos;
-    }
-
-    jinja::value execute_impl(jinja::context & context) const override {
-        jinja::value value = inner->execute(context);
-        if (jinja::is_val<jinja::value_array>(value) || jinja::is_val<jinja::value_object>(value)) {
-            look_for_cycle(value, holder->execute(context));
-        }
-        return value;
-    }
-
-    void visit(jinja::context & context) const override { context.visitor(false, this, { { "inner", { inner.get() } } }); }
-};
-
-bool is_named(const jinja::statement_ptr & expression, const char * name) {
-    const auto * identifier = jinja::cast_stmt<jinja::identifier>(expression);
-    return identifier != nullptr && identifier->val == name;
-}
-
-// Whether a receiver can be looked at a second time: one that is called, or popped from a list, would be another then.
-bool is_lasting(const jinja::statement * receiver) {
-    if (dynamic_cast<const jinja::identifier *>(receiver) != nullptr) {
-        return true;
-    }
-    const auto * member = dynamic_cast<const jinja::member_expression *>(receiver);
-    return member != nullptr && jinja::is_stmt<jinja::identifier>(member->property) && is_lasting(member->object.get());
-}
-
-void watch_values(jinja::statements & values, const jinja::statement * holder) {
-    if (!is_lasting(holder)) {
-        return;
-    }
-    for (auto & value : values) {
-        value = std::make_unique<watched_value>(std::move(value), holder);
-    }
-}
-
-void watch_body(jinja::statements & body, size_t position) {
-    body.insert(body.begin(), std::make_unique<watch_statement>(position));
-}
-
-void watch_defaults(jinja::statements & parameters) {
-    for (auto & parameter : parameters) {
-        if (auto * named = jinja::cast_stmt<jinja::keyword_argument_expression>(parameter)) {
-            named->val = std::make_unique<watched_default>(std::move(named->val));
-        }
-    }
-}
-
-// Puts the watch into one node of a template.
-void watch_node(jinja::statement * node) {
-    if (auto * macro = dynamic_cast<jinja::macro_statement *>(node)) {
-        watch_body(macro->body, macro->pos);
-        watch_defaults(macro->args);
-    } else if (auto * call = dynamic_cast<jinja::call_statement *>(node)) {
-        watch_body(call->body, call->pos);
-        watch_defaults(call->caller_args);
-    } else if (auto * loop = dynamic_cast<jinja::for_statement *>(node)) {
-        watch_body(loop->body, loop->pos);
-    } else if (auto * called = dynamic_cast<jinja::call_expression *>(node)) {
-        const auto * method = jinja::cast_stmt<jinja::member_expression>(std::as_const(called->callee));
-        if (is_named(called->callee, "range")) {
-            for (auto & bound : called->args) {
-                bound = std::make_unique<watched_bound>(std::move(bound));
-            }
-        } else if (method != nullptr && is_named(method->property, "append")) {
-            watch_values(called->args, method->object.get());
-        }
-    } else if (auto * filter = dynamic_cast<jinja::filter_expression *>(node)) {
-        auto * applied = jinja::cast_stmt<jinja::call_expression>(filter->filter);
-        if (applied != nullptr && is_named(applied->callee, "append")) {
-            watch_values(applied->args, filter->operand.get());
-        }
-    } else if (auto * set = dynamic_cast<jinja::set_statement *>(node)) {
-        const auto * member = jinja::cast_stmt<jinja::member_expression>(std::as_const(set->assignee));
-        if (member != nullptr && set->val != nullptr && is_lasting(member->object.get())) {
-            set->val = std::make_unique<watched_value>(std::move(set->val), member->object.get());
-        }
-    }
-}
-
-// Puts the watch into a template.
-void watch(const jinja::statements & statements) {
-    jinja::context walk;
-    walk.visitor = [&walk](bool, const jinja::statement * node, std::vector<jinja::visitor_pair> children) {
-        for (const auto & [name, list] : children) {
-            for (const auto * child : list) {
-                if (child != nullptr) {
-                    child->visit(walk);
-                }
-            }
-        }
-        // The visitor shows what belongs to a template of ours.
-        watch_node(const_cast<jinja::statement *>(node));
-    };
-    for (const auto & statement : statements) {
-        statement->visit(walk);
-    }
-}
-
 // llama.cpp tries a template out before anybody can put the watch in, so this is done here first.
 void try_template(const std::string & source) {
     jinja::lexer   lexer;
     jinja::program program = jinja::parse_from_tokens(lexer.tokenize(source));
-    watch(program.body);
+    watch_template(program.body);
     begin_template();
     jinja::caps_get(program);
     end_template();
@@ -305,7 +81,7 @@ common_chat_templates_ptr watched_templates(const llama_model * model, const std
     auto templates = common_chat_templates_init(model, source);
     for (const auto * one : { templates->template_default.get(), templates->template_tool_use.get() }) {
         if (one != nullptr) {
-            watch(one->prog.body);
+            watch_template(one->prog.body);
         }
     }
     return templates;

@@ -48,8 +48,8 @@ int32_t lw_tokenize(
     const struct llama_vocab * vocab, const char * text, int32_t text_len,
     llama_token * tokens, int32_t n_tokens_max, bool parse_special, char ** error);
 
-// The chat templates of a model, or `source` instead of them when it is not null. A template that runs for more than 10 seconds, or has
-// used 8 MiB of stack, is an error: the calling thread must have more.
+// The chat templates of a model, or `source` instead of them when it is not null. A template that goes over a limit of template_watch.cpp is
+// an error; the calling thread must have more than its 32 MiB of stack.
 struct lw_templates * lw_templates_new(const struct llama_model * model, const char * source, char ** error);
 void lw_templates_free(struct lw_templates * templates);
 

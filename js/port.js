@@ -28,18 +28,28 @@ function checkPort(port) {
  * @param {{ onMessage: (message: unknown) => void, onClose: () => void }} listeners
  * @returns {() => void} takes the listeners off again: whoever keeps a port that is done with must not keep the worker
  */
-function attachPort(port, { onMessage, onClose }) {
+function listenTo(port, { onMessage, onClose }) {
   const isTarget = typeof port.addEventListener === "function";
   const listeners = {
     message: (/** @type {{ data: unknown }} */ event) => onMessage(event.data),
     close: () => onClose(),
   };
   const listen = isTarget ? port.addEventListener : port.on;
-  const detach = () => {
+  for (const [type, listener] of Object.entries(listeners)) listen.call(port, type, listener);
+  return () => {
     const forget = isTarget ? port.removeEventListener : (port.off ?? port.removeListener);
     for (const [type, listener] of Object.entries(listeners)) forget?.call(port, type, listener);
   };
-  for (const [type, listener] of Object.entries(listeners)) listen.call(port, type, listener);
+}
+
+/**
+ * Listens to a port, and greets whoever is at its other end.
+ *
+ * @param {any} port
+ * @param {{ onMessage: (message: unknown) => void, onClose: () => void }} listeners
+ */
+function attachPort(port, listeners) {
+  const detach = listenTo(port, listeners);
   try {
     port.start?.();
     port.postMessage(READY);
@@ -84,4 +94,4 @@ class Outlet {
   }
 }
 
-module.exports = { Outlet, attachPort, checkPort };
+module.exports = { Outlet, attachPort, checkPort, listenTo };

@@ -19,6 +19,8 @@ const LONGEST_ANSWER_MS = 60_000;
 /** What was not growth yet: the first calls fill caches, and V8's heap has no fixed size. */
 const WARM_UP_SHARE = 0.2;
 const MOST_GROWTH = 64 << 20;
+/** Shorter runs leave the large values out: some of them take seconds. */
+const LONG_COUNT = 1000;
 
 const CAPITAL = { question: "What is the capital of France?", answer: "The capital of France is Paris." };
 
@@ -306,7 +308,7 @@ async function memoryInUse() {
   return process.memoryUsage().rss;
 }
 
-/** @param {import("./options").Options & { large?: boolean }} options */
+/** @param {import("./options").Options} options */
 async function hostile(options) {
   const limit = timeLimit(options);
   const random = new Random(options.seed);
@@ -325,7 +327,7 @@ async function hostile(options) {
   try {
     await ready(worker);
     await ready(port.worker);
-    if (options.large !== false) await largeValues(worker);
+    if (options.count >= LONG_COUNT) await largeValues(worker);
     let [done, messages, before] = [0, 0, 0];
     while (done + messages < options.count && !limit.isOver()) {
       const outcome = await hostileCall(worker, random);

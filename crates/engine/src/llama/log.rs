@@ -117,3 +117,41 @@ fn keep(line: &str) {
         lines.push(line.to_owned());
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Set in the process that is to die.
+    const DIES: &str = "LLAMA_WORKER_TEST_DIES";
+
+    #[test]
+    fn a_death_that_nobody_catches_says_why() {
+        if std::env::var_os(DIES).is_some() {
+            install();
+            // SAFETY: a file that is not there is refused with a log line. No device has this index, which ggml asserts.
+            unsafe {
+                let none = sys::llama_model_load_from_file(c"/no/such/model".as_ptr(), sys::llama_model_default_params());
+                assert!(none.is_null());
+                sys::ggml_backend_dev_get(usize::MAX);
+            }
+            unreachable!("ggml ended the process");
+        }
+        let name = "llama::log::tests::a_death_that_nobody_catches_says_why";
+        let tests = std::env::current_exe().unwrap();
+        let child = Command::new(tests)
+            .args(["--exact", name, "--nocapture"])
+            .env(DIES, "1")
+            .output()
+            .unwrap();
+        let words = String::from_utf8_lossy(&child.stderr);
+        assert!(!child.status.success(), "{words}");
+        assert!(
+            words.contains("llama-worker: llama.cpp ends the process:") && words.contains("GGML_ASSERT"),
+            "{words}"
+        );
+        assert!(words.contains("llama-worker: log:"), "the last lines of the log: {words}");
+    }
+}

@@ -45,12 +45,8 @@ mod tests {
 
     #[test]
     fn what_is_allocated_is_noticed() {
-        let before = own_memory().expect("the system tells");
         let block = vec![1_u8; 256 << 20];
-        let after = own_memory().expect("the system tells");
-        assert!(
-            block[block.len() - 1] == 1 && after > before + (200 << 20),
-            "{before} bytes, then {after}"
-        );
+        let held = own_memory().expect("the system tells");
+        assert!(block[block.len() - 1] == 1 && held > 256 << 20, "{held} bytes");
     }
 }

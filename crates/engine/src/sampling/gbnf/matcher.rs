@@ -13,7 +13,7 @@ use super::grammar::{CharSet, Element, Grammar, Position};
 use crate::llama::Token;
 
 /// What one token, or one mask, may cost before the grammar counts as too ambiguous: about a second.
-const MAX_WORK: u32 = 20_000_000;
+const MAX_WORK: u32 = 4_000_000;
 /// Below this many places, old ones are not looked for.
 const MIN_COLLECTED: usize = 4096;
 

@@ -1,0 +1,181 @@
+/**
+ * Keeps a worker process alive: when it dies, says why, starts another one and tells the port with a coded error.
+ *
+ * Carries messages and reads none of them. Restores nothing: after the error comes the greeting of the new process, and the application begins with
+ * `init` again, because what killed the old one may be what it was told to do.
+ */
+
+"use strict";
+
+const { fork } = require("node:child_process");
+const { once } = require("node:events");
+const path = require("node:path");
+const { invalidOption } = require("./options");
+const { checkPort, listenTo } = require("./port");
+
+const SCRIPT = path.join(__dirname, "worker.js");
+
+/** The code of the one message that is the supervisor's own. */
+const WORKER_CRASHED = "WORKER_CRASHED";
+const CRASHED_TEXT = "O processo do worker terminou inesperadamente";
+
+/** More deaths than this in so many milliseconds are no accident any more. */
+const MOST_RESTARTS = 5;
+const RESTART_WINDOW_MS = 60_000;
+
+/** What a process said last; a reason is found at its end. */
+const MOST_LAST_BYTES = 4096;
+
+/** How long a process may take to end in good order. */
+const LONGEST_STOP_MS = 5000;
+const LONGEST_READ_MS = 500;
+
+/**
+ * @typedef {object} WorkerProcess
+ * @property {(type: "exit", listener: (code: number | null, signal?: string | null) => void) => unknown} on
+ * @property {(signal?: any) => unknown} kill
+ * @property {NodeJS.ReadableStream | null} [stderr]
+ *
+ * @typedef {{ child: WorkerProcess, port: any }} StartedWorker
+ */
+
+/**
+ * A worker as a child process of Node's own kind, whose channel is its port.
+ *
+ * @returns {StartedWorker}
+ */
+function startChildProcess() {
+  const child = fork(SCRIPT, [], { stdio: ["inherit", "inherit", "pipe", "ipc"], serialization: "advanced" });
+  const port = {
+    on: (/** @type {string} */ type, /** @type {(event: any) => void} */ listener) => {
+      if (type === "message") child.on("message", (data) => listener({ data }));
+    },
+    postMessage: (/** @type {any} */ message) => {
+      // With a callback a process that is dying is no uncaught exception; `exit` tells.
+      if (child.connected) child.send(message, undefined, undefined, () => {});
+    },
+  };
+  return { child: /** @type {any} */ (child), port };
+}
+
+class WorkerSupervisor {
+  #port;
+  #start;
+  #mostRestarts;
+  /** @type {StartedWorker | undefined} */
+  #worker;
+  /** @type {number[]} when it died, the newest last */
+  #deaths = [];
+  #lastWords = "";
+  #isStopping = false;
+  /** @type {Promise<void>} */
+  #ended;
+  /** @type {() => void} */
+  #end = () => {};
+  #detach = () => {};
+
+  /**
+   * @param {any} port the application's end: what comes from it goes to the worker, what the worker says goes to it
+   * @param {{ start?: () => StartedWorker, maxRestarts?: number } | null} [options]
+   */
+  constructor(port, options) {
+    const { start = startChildProcess, maxRestarts = MOST_RESTARTS } = options ?? {};
+    checkPort(port);
+    if (typeof start !== "function") throw invalidOption("start", start, "a function that starts a worker process");
+    if (!Number.isInteger(maxRestarts) || maxRestarts < 0)
+      throw invalidOption("maxRestarts", maxRestarts, "a whole number from 0");
+    this.#port = port;
+    this.#start = start;
+    this.#mostRestarts = maxRestarts;
+    this.#ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    this.#startWorker();
+    this.#detach = listenTo(port, {
+      onMessage: (message) => this.#worker?.port.postMessage(message),
+      onClose: () => void this.stop(),
+    });
+    port.start?.();
+  }
+
+  /** Resolves when the worker has ended for good: it was stopped, ended by itself, or died too often. */
+  get ended() {
+    return this.#ended;
+  }
+
+  /** Ends the worker in good order, by force when it takes too long. */
+  stop() {
+    const worker = this.#worker;
+    if (!this.#isStopping && worker) {
+      // `utilityProcess` knows no signals and takes no heed of the name.
+      worker.child.kill("SIGINT");
+      const force = setTimeout(() => worker.child.kill("SIGKILL"), LONGEST_STOP_MS);
+      void this.#ended.then(() => clearTimeout(force));
+    }
+    this.#isStopping = true;
+    return this.#ended;
+  }
+
+  #startWorker() {
+    this.#lastWords = "";
+    const worker = this.#start();
+    this.#worker = worker;
+    worker.child.stderr?.on("data", (bytes) => {
+      process.stderr.write(bytes);
+      this.#lastWords = (this.#lastWords + bytes).slice(-MOST_LAST_BYTES);
+    });
+    listenTo(worker.port, { onMessage: (message) => this.#port.postMessage(message), onClose: () => {} });
+    worker.port.start?.();
+    worker.child.on("exit", (code, signal) => void lastRead(worker.child.stderr).then(() => this.#died(code, signal)));
+  }
+
+  /**
+   * @param {number | null} code
+   * @param {string | null} [signal]
+   */
+  #died(code, signal) {
+    this.#worker = undefined;
+    if (this.#isStopping || (code === 0 && !signal)) return this.#finish();
+    const now = Date.now();
+    this.#deaths = [...this.#deaths.filter((time) => now - time < RESTART_WINDOW_MS), now];
+    const isHopeless = this.#deaths.length > this.#mostRestarts;
+    const reason = `the worker process ended with ${signal ? `signal ${signal}` : `exit code ${code}`}`;
+    process.stderr.write(
+      `llama-worker: ${reason}, ${isHopeless ? "too often to start another" : "another is started"}\n`,
+    );
+    this.#tell(isHopeless ? `${reason}, ${this.#deaths.length} times within a minute` : reason);
+    if (isHopeless) return this.#finish();
+    try {
+      this.#startWorker();
+    } catch (error) {
+      this.#tell(`no worker process could be started: ${/** @type {any} */ (error)?.message ?? error}`);
+      this.#finish();
+    }
+  }
+
+  /** @param {string} reason */
+  #tell(reason) {
+    const lastWords = this.#lastWords.trim();
+    const details = lastWords ? `${reason}; its last words: ${lastWords}` : reason;
+    this.#port.postMessage({ type: "error", error: CRASHED_TEXT, code: WORKER_CRASHED, details });
+  }
+
+  #finish() {
+    this.#detach();
+    this.#port.close?.();
+    this.#end();
+  }
+}
+
+/**
+ * Waits for what a process that has ended wrote before. Not for long: a process of its own may have inherited the stream.
+ *
+ * @param {any} stream
+ */
+async function lastRead(stream) {
+  if (!stream || stream.readableEnded || stream.destroyed) return;
+  const tooLong = AbortSignal.timeout(LONGEST_READ_MS);
+  await once(stream, "end", { signal: tooLong }).catch(() => {});
+}
+
+module.exports = { WorkerSupervisor };

@@ -1,0 +1,58 @@
+/**
+ * `npm run memcheck`: the engine's unit tests under valgrind. Reads and writes where nothing is, and memory that is lost for good, are failures.
+ *
+ *   node scripts/memcheck.js [filter…]     without a filter the tests that llama.cpp takes part in
+ *
+ * Looks at our code and at what it calls in llama.cpp's libraries. valgrind runs everything some thirty times slower.
+ */
+
+"use strict";
+
+const path = require("node:path");
+const { ROOT } = require("./setup");
+const { runQuietly, runVisibly } = require("./setup/command");
+const { thisMachine } = require("./setup/machine");
+const { StepFailed, runScript } = require("./setup/step-failed");
+
+/** Tests in which C++ code of ours or of llama.cpp runs. */
+const DEFAULT_FILTERS = ["llama::"];
+/** These make more than valgrind can follow in a time that anybody would wait for, or are about a process's own memory. */
+const LEFT_OUT = ["a_death_that_nobody_catches", "what_is_allocated_is_noticed"];
+
+runScript(async () => {
+  if (!thisMachine().hasCommand("valgrind")) throw new StepFailed("`valgrind` is not installed");
+  const filters = process.argv.length > 2 ? process.argv.slice(2) : DEFAULT_FILTERS;
+  const program = await testProgram();
+  const skipped = LEFT_OUT.flatMap((name) => ["--skip", name]);
+  const valgrind = [
+    ...["--error-exitcode=9", "--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"],
+    ...["--quiet", `--suppressions=${path.join(__dirname, "memcheck.supp")}`],
+  ];
+  await runVisibly("valgrind", [...valgrind, program, "--test-threads=1", ...skipped, ...filters], {
+    cwd: path.join(ROOT, "crates", "engine"),
+  });
+});
+
+/** Builds the engine's unit tests, and says where they are. */
+async function testProgram() {
+  const args = [
+    "test",
+    "--release",
+    "--locked",
+    "-p",
+    "llama-worker-engine",
+    "--lib",
+    "--no-run",
+    "--message-format=json",
+  ];
+  /** @type {string | undefined} */
+  let program;
+  const onOutputLine = (/** @type {string} */ line) => {
+    if (!line.startsWith("{")) return;
+    const { executable, target } = JSON.parse(line);
+    if (executable && target?.name === "llama_worker_engine") program = executable;
+  };
+  await runQuietly("cargo", args, { cwd: ROOT, onOutputLine });
+  if (!program) throw new StepFailed("cargo built no test program");
+  return program;
+}

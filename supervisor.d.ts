@@ -1,0 +1,40 @@
+/** Keeps a worker process alive. `require("llama-worker/supervisor")`. */
+
+import type { MessagePortLike } from "./index";
+
+/** A started worker process, and the port by which it speaks the message contract. */
+export interface StartedWorker {
+  child: {
+    on(type: "exit", listener: (code: number | null, signal?: string | null) => void): unknown;
+    kill(signal?: string | number): unknown;
+    /** What it says last is the reason that is told; without it there is only the exit code. */
+    stderr?: NodeJS.ReadableStream | null;
+  };
+  port: MessagePortLike;
+}
+
+export interface WorkerSupervisorOptions {
+  /**
+   * Starts a worker process: called at once, and after each crash.
+   * @default `child_process.fork` of `llama-worker/worker`
+   */
+  start?: () => StartedWorker;
+  /**
+   * Deaths within a minute after which no other process is started.
+   * @default 5
+   */
+  maxRestarts?: number;
+}
+
+/**
+ * Starts a worker process and connects it with a port. When the process dies, the reason goes to standard error, the port gets an `error` with the code
+ * `WORKER_CRASHED` and the process's last words in `details`, and then the greeting of a new process, to which everything has to be said from `init` on.
+ */
+export class WorkerSupervisor {
+  /** `port`: what comes from it goes to the worker, what the worker says goes to it. */
+  constructor(port: MessagePortLike, options?: WorkerSupervisorOptions | null);
+  /** Resolves when the worker has ended for good: it was stopped, ended by itself, or died too often. The port is closed then. */
+  readonly ended: Promise<void>;
+  /** Ends the worker in good order, by force when that takes too long. */
+  stop(): Promise<void>;
+}

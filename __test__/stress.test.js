@@ -20,16 +20,16 @@ async function passes(script, options, figures) {
 }
 
 test("damaged model files are errors or models", () =>
-  passes("fuzz.js", ["--count", "60", "--seed", "8", "--seconds", "20"], /process deaths +0/));
+  passes("fuzz.js", ["--count", "30", "--seed", "8", "--seconds", "8"], /process deaths +0/));
 
 test("hostile messages and options are answered", () =>
-  passes("hostile.js", ["--count", "300", "--seed", "8", "--seconds", "20"], /hostile calls and messages/));
+  passes("hostile.js", ["--count", "100", "--seed", "8", "--seconds", "5"], /hostile calls and messages/));
 
 test("workers, threads and processes end at any moment", () =>
-  passes("lifetimes.js", ["--count", "1", "--seed", "8", "--seconds", "20"], /terminate during load +1/));
+  passes("lifetimes.js", ["--count", "1", "--seed", "8", "--seconds", "8"], /terminate during load +1/));
 
 test("rounds of generations and loads leave nothing behind", () =>
-  passes("soak.js", ["--count", "80", "--seed", "8", "--seconds", "10"], /open files/));
+  passes("soak.js", ["--count", "80", "--seed", "8", "--seconds", "5"], /open files/));
 
 test("a run that finds something fails", async () => {
   const { fault } = require("../stress/lifetimes");

@@ -30,6 +30,8 @@ runScript(async () => {
   ];
   await runVisibly("valgrind", [...valgrind, program, "--test-threads=1", ...skipped, ...filters], {
     cwd: path.join(ROOT, "crates", "engine"),
+    // As cargo itself does it: llama.cpp's libraries lie beside what was built.
+    environment: { LD_LIBRARY_PATH: path.dirname(path.dirname(program)) },
   });
 });
 

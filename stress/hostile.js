@@ -121,7 +121,8 @@ function shortOptions(/** @type {Random} */ random) {
 
 /** A context of gigabytes is no mistake where the machine has them, but takes its time. */
 function withoutHugeContext(/** @type {any} */ options) {
-  if (Object.hasOwn(Object(options), "contextSize") && options.contextSize > 4096) options.contextSize = 512;
+  if (Object.hasOwn(Object(options), "contextSize") && typeof options.contextSize === "number")
+    options.contextSize = Math.min(options.contextSize, 512);
   return options;
 }
 

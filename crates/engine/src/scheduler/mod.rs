@@ -172,6 +172,7 @@ impl<'model> Scheduler<'model> {
     }
 
     /// Whether only a new context can be trusted.
+    #[must_use]
     pub fn is_broken(&self) -> bool {
         self.context.is_broken()
     }

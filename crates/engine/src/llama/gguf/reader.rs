@@ -429,6 +429,9 @@ fn check_start(header: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// ggml counts numbers and bytes with signed 64 bits.
+const MOST_BYTES: u64 = i64::MAX as u64;
+
 fn tensor_bytes(dimensions: [u64; MOST_DIMENSIONS as usize], format: Format) -> Result<u64> {
     if dimensions.contains(&0) {
         return Err("has no numbers".into());
@@ -437,12 +440,10 @@ fn tensor_bytes(dimensions: [u64; MOST_DIMENSIONS as usize], format: Format) -> 
         let (length, numbers) = (dimensions[0], format.numbers);
         return Err(format!("has rows of {length} numbers, no multiple of the {numbers} of its format"));
     }
-    // ggml counts numbers and bytes with signed 64 bits.
-    const MOST: u64 = i64::MAX as u64;
     let numbers = dimensions.iter().try_fold(1_u64, |numbers, length| numbers.checked_mul(*length));
-    let numbers = numbers.filter(|numbers| *numbers <= MOST);
+    let numbers = numbers.filter(|numbers| *numbers <= MOST_BYTES);
     let bytes = numbers.and_then(|numbers| (numbers / format.numbers).checked_mul(format.bytes));
-    bytes.filter(|bytes| *bytes <= MOST).ok_or_else(|| "is too large".into())
+    bytes.filter(|bytes| *bytes <= MOST_BYTES).ok_or_else(|| "is too large".into())
 }
 
 #[cfg(test)]

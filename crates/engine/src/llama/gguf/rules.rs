@@ -137,7 +137,8 @@ fn check_embedding(model: &Model<'_>) -> Result<()> {
 /// ggml adds and multiplies by rows of 32-bit numbers only, and multiplies matrices by those it has code for.
 fn check_format(tensor: &Tensor) -> Result<()> {
     let name = &tensor.name;
-    let is_row = tensor.n_dimensions <= 1 && (name.ends_with("norm.weight") || name.ends_with(".bias"));
+    let is_added = name.rsplit('.').next() == Some("bias");
+    let is_row = tensor.n_dimensions <= 1 && (is_added || name.ends_with("norm.weight"));
     if is_row && tensor.format_number != types::F32 {
         return Err(format!(
             "its tensor `{name}` has the number format {}, expected 32-bit numbers",
@@ -366,11 +367,20 @@ mod tests {
         }
     }
 
+    type Case = (&'static str, u32, Vec<u8>, &'static str);
+
+    fn check_cases(cases: Vec<Case>) {
+        for (key, kind, value, expected) in cases {
+            let reason = reason(&[(key, kind, &value)], &embedding(), 24);
+            assert!(reason.contains(expected), "`{key}`: {reason:?} does not say {expected:?}");
+        }
+    }
+
     #[test]
     fn metadata_is_what_llama_cpp_asserts() {
         let u32 = |number: u32| number.to_le_bytes().to_vec();
         let f32 = |number: f32| number.to_le_bytes().to_vec();
-        let cases: Vec<(&str, u32, Vec<u8>, &str)> = vec![
+        check_cases(vec![
             ("general.architecture", TEXT, vec![], "has no `general.architecture`"),
             ("general.architecture", TEXT, text(""), "expected a name"),
             ("general.architecture", U32, u32(1), "`1`, expected a name"),
@@ -417,6 +427,13 @@ mod tests {
                 text("bent"),
                 "`bent`, expected none, linear, yarn or longrope",
             ),
+        ]);
+    }
+
+    #[test]
+    fn vocabularies_are_what_llama_cpp_asserts() {
+        let u32 = |number: u32| number.to_le_bytes().to_vec();
+        check_cases(vec![
             ("tokenizer.ggml.tokens", LIST, texts(&["x", "y", "x"]), "the token `x` twice"),
             ("tokenizer.ggml.tokens", LIST, texts(&["x", "y", "x\0more"]), "the token `x` twice"),
             ("tokenizer.ggml.tokens", LIST, texts(&["", "y", "[EMPTY_0]"]), "`[EMPTY_0]` twice"),
@@ -435,11 +452,7 @@ mod tests {
                 "expected a list of 3 numbers",
             ),
             ("tokenizer.ggml.token_type", U32, u32(1), "expected a list of 3 numbers"),
-        ];
-        for (key, kind, value, expected) in cases {
-            let reason = reason(&[(key, kind, &value)], &embedding(), 24);
-            assert!(reason.contains(expected), "`{key}`: {reason:?} does not say {expected:?}");
-        }
+        ]);
     }
 
     #[test]

@@ -11,67 +11,67 @@ pub(super) struct Format {
 
 pub(super) const F32: u32 = 0;
 
-const fn weights(numbers: u64, bytes: u64) -> Option<Format> {
-    Some(Format {
+const fn weights(numbers: u64, bytes: u64) -> Format {
+    Format {
         numbers,
         bytes,
         multiplies: true,
-    })
+    }
 }
 
-const fn other(numbers: u64, bytes: u64) -> Option<Format> {
-    Some(Format {
+const fn other(numbers: u64, bytes: u64) -> Format {
+    Format {
         numbers,
         bytes,
         multiplies: false,
-    })
+    }
 }
 
 /// By ggml's number of the format; `None`: removed from ggml.
 const FORMATS: [Option<Format>; 43] = [
-    weights(1, 4),
-    weights(1, 2),
-    weights(32, 18),
-    weights(32, 20),
+    Some(weights(1, 4)),
+    Some(weights(1, 2)),
+    Some(weights(32, 18)),
+    Some(weights(32, 20)),
     None,
     None,
-    weights(32, 22),
-    weights(32, 24),
-    weights(32, 34),
-    other(32, 36),
-    weights(256, 84),
-    weights(256, 110),
-    weights(256, 144),
-    weights(256, 176),
-    weights(256, 210),
-    other(256, 292),
-    weights(256, 66),
-    weights(256, 74),
-    weights(256, 98),
-    weights(256, 50),
-    weights(32, 18),
-    weights(256, 110),
-    weights(256, 82),
-    weights(256, 136),
-    other(1, 1),
-    other(1, 2),
-    other(1, 4),
-    other(1, 8),
-    other(1, 8),
-    weights(256, 56),
-    weights(1, 2),
-    None,
-    None,
-    None,
-    weights(256, 54),
-    weights(256, 66),
+    Some(weights(32, 22)),
+    Some(weights(32, 24)),
+    Some(weights(32, 34)),
+    Some(other(32, 36)),
+    Some(weights(256, 84)),
+    Some(weights(256, 110)),
+    Some(weights(256, 144)),
+    Some(weights(256, 176)),
+    Some(weights(256, 210)),
+    Some(other(256, 292)),
+    Some(weights(256, 66)),
+    Some(weights(256, 74)),
+    Some(weights(256, 98)),
+    Some(weights(256, 50)),
+    Some(weights(32, 18)),
+    Some(weights(256, 110)),
+    Some(weights(256, 82)),
+    Some(weights(256, 136)),
+    Some(other(1, 1)),
+    Some(other(1, 2)),
+    Some(other(1, 4)),
+    Some(other(1, 8)),
+    Some(other(1, 8)),
+    Some(weights(256, 56)),
+    Some(weights(1, 2)),
     None,
     None,
     None,
-    weights(32, 17),
-    weights(64, 36),
-    weights(128, 18),
-    weights(64, 18),
+    Some(weights(256, 54)),
+    Some(weights(256, 66)),
+    None,
+    None,
+    None,
+    Some(weights(32, 17)),
+    Some(weights(64, 36)),
+    Some(weights(128, 18)),
+    Some(weights(64, 18)),
 ];
 
 /// The format that ggml numbers `number`.

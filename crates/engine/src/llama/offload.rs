@@ -75,7 +75,9 @@ impl Weights {
     fn read(path: &Path) -> Option<Self> {
         let parts = Outline::of_parts(path).ok()?;
         let mut weights = Self::of_metadata(parts.first()?);
-        parts.iter().for_each(|part| weights.add(part));
+        for part in &parts {
+            weights.add(part);
+        }
         Some(weights)
     }
 

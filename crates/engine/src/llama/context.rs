@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
+use std::time::{Duration, Instant};
 
 use llama_cpp_sys_2 as sys;
 
@@ -75,6 +76,8 @@ pub enum Decoded {
     Done,
     /// The abort flags stopped it; some of its beginning may be in memory.
     Aborted,
+    /// It took too long, see [`Context::set_patience`]; some of its beginning may be in memory.
+    Late,
     /// There is no room for it.
     NoSpace,
 }
@@ -98,9 +101,14 @@ pub struct Context<'model> {
     model: PhantomData<&'model Model>,
 }
 
-/// The flags that the running evaluation obeys. Null between evaluations.
+/// What the running evaluation obeys.
 #[derive(Debug)]
-struct Watch(Cell<*const [AbortFlag]>);
+struct Watch {
+    /// Null between evaluations.
+    flags: Cell<*const [AbortFlag]>,
+    deadline: Cell<Option<Instant>>,
+    n_looks: Cell<u32>,
+}
 
 impl<'model> Context<'model> {
     /// Makes a context over `model`. What it needs should have been checked before, see [`Self::check`].
@@ -114,7 +122,11 @@ impl<'model> Context<'model> {
         let raw = shim::call(|error| unsafe { shim::lw_context_new(model.raw(), llama_params(params), error) });
         let raw = raw.map_err(creation_failed)?;
         let raw = NonNull::new(raw).ok_or_else(|| creation_failed(log::errors_or("llama.cpp gave no reason")))?;
-        let watch = NonNull::from(Box::leak(Box::new(Watch(Cell::new(empty_watch())))));
+        let watch = NonNull::from(Box::leak(Box::new(Watch {
+            flags: Cell::new(empty_watch()),
+            deadline: Cell::new(None),
+            n_looks: Cell::new(0),
+        })));
         let mut context = Self {
             raw,
             watch,
@@ -231,6 +243,14 @@ impl<'model> Context<'model> {
         }
     }
 
+    /// The next evaluation may take so long. Not where memory cannot be cut: what it has done could not be taken back.
+    pub fn set_patience(&mut self, patience: Option<Duration>) {
+        let deadline = patience
+            .filter(|_| self.can_cut)
+            .and_then(|patience| Instant::now().checked_add(patience));
+        self.watch().deadline.set(deadline);
+    }
+
     /// Tokens that fit, as llama.cpp rounded them.
     #[must_use]
     pub fn context_size(&self) -> usize {
@@ -266,10 +286,11 @@ impl<'model> Context<'model> {
             return Err("the beginning of the text has been forgotten, because another evaluation was aborted".into());
         }
         log::clear_errors();
-        self.watch().0.set(flags);
+        self.watch().flags.set(flags);
         // SAFETY: the batch's arrays are live and filled; `flags` outlives the call, after which the watch is emptied again.
         let code = shim::call(|error| unsafe { shim::lw_decode(self.raw(), batch.raw(), error) });
-        self.watch().0.set(empty_watch());
+        self.watch().flags.set(empty_watch());
+        let is_late = self.watch().deadline.take().is_some_and(|deadline| Instant::now() >= deadline);
         let is_whole = matches!(code, Ok(DONE | NO_SPACE));
         if !is_whole && sequences.len() > 1 {
             // llama.cpp puts the states of the batch's sequences side by side, and the others' out of the way, while it evaluates: some of
@@ -279,6 +300,7 @@ impl<'model> Context<'model> {
         match code {
             Ok(DONE) => Ok(Decoded::Done),
             Ok(NO_SPACE) => Ok(Decoded::NoSpace),
+            Ok(ABORTED) if is_late && !wants_abort(flags) => Ok(Decoded::Late),
             Ok(ABORTED) => Ok(Decoded::Aborted),
             Ok(code) => Err(log::errors_or(&format!("llama.cpp returned {code}"))),
             Err(reason) => {
@@ -412,13 +434,27 @@ fn empty_watch() -> *const [AbortFlag] {
 unsafe extern "C" fn should_abort(data: *mut c_void) -> bool {
     // SAFETY: `data` is the watch of a live context, see `attach`.
     let watch = unsafe { &*data.cast::<Watch>() };
-    let flags = watch.0.get();
+    let flags = watch.flags.get();
     if flags.is_null() {
         return false;
     }
     // SAFETY: set by `decode` to a slice that outlives the evaluation, which is running.
-    let flags = unsafe { &*flags };
+    wants_abort(unsafe { &*flags }) || watch.is_over()
+}
+
+fn wants_abort(flags: &[AbortFlag]) -> bool {
     !flags.is_empty() && flags.iter().all(AbortFlag::is_set)
+}
+
+impl Watch {
+    /// Looks at the clock now and then: a graph has a thousand nodes.
+    fn is_over(&self) -> bool {
+        const EVERY: u32 = 4;
+        let Some(deadline) = self.deadline.get() else { return false };
+        let n_looks = self.n_looks.get().wrapping_add(1);
+        self.n_looks.set(n_looks);
+        n_looks.is_multiple_of(EVERY) && Instant::now() >= deadline
+    }
 }
 
 fn thread_count(params: &ContextParams) -> i32 {

@@ -8,6 +8,7 @@ const SHARE: f64 = 0.01;
 /// Guesses end when they have cost so much more than they gave, until that is earned back.
 const DEEPEST_DEBT: f64 = 1.0;
 const MOST_SAVED: f64 = 1.0;
+const MOST_OWED: f64 = 3.0;
 /// After so many evaluations with guesses comes one without: what it takes is what guesses are measured by.
 const MOST_IN_A_ROW: u32 = 32;
 /// How much the last guess counts.
@@ -61,7 +62,7 @@ impl Gate {
         }
         // Never sure of anything.
         *rate = rate.clamp(0.01, 0.97);
-        self.savings = (self.savings + count(n_right) - price).min(MOST_SAVED);
+        self.savings = (self.savings + count(n_right) - price).clamp(-MOST_OWED, MOST_SAVED);
     }
 }
 
@@ -139,7 +140,8 @@ impl Costs {
             return 0.0;
         };
         let each = (seconds / before - 1.0) * count(without) / count(n_guessed);
-        each.clamp(0.0, LONGEST)
+        // One that was held up proves nothing: no more than an evaluation of its own.
+        each.clamp(0.0, 1.0)
     }
 
     /// By the known widths on both sides, or the lower one and what a further token of it cost.
@@ -254,7 +256,7 @@ mod tests {
             (5, 4, 1.2, 0.05),
             (1, 0, 9.0, 0.0),
             (5, 4, 0.5, 0.0),
-            (2, 1, 100.0, LONGEST),
+            (2, 1, 100.0, 1.0),
             (6, 4, 1.2, 0.1),
         ];
         for (width, n_guessed, seconds, expected) in cases {

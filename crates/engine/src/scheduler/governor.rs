@@ -24,6 +24,12 @@ const HOPELESS: f64 = 1.5;
 /// More threads must take less than this of the time, fewer only no more than all of it: what they do not use is the application's.
 const WORTH_MORE: f64 = 0.95;
 const WORTH_FEWER: f64 = 1.0;
+/// An evaluation that takes so many times as long as it should is given up, and done by fewer threads: two that share a core take their turns at
+/// every operation, seconds for a token.
+const LATE: f64 = 5.0;
+/// The same where only fewer threads are known, which should take longer.
+const LATER_THAN_FEWER: f64 = 2.0;
+const SHORTEST_PATIENCE: f64 = 0.03;
 /// When a token takes so much longer than usual, somebody else wants the cores. A few at once are not always as many.
 const ALARM: f64 = 1.3;
 const ALARM_OF_FEW: f64 = 2.0;
@@ -52,13 +58,10 @@ impl Governor {
         let n_lower = around(current, &counts).iter().filter(|index| **index < current).count();
         let n_free = u32::try_from(n_lower).unwrap_or(0);
         Self {
-            single: Pace::new(current, n_free, ALARM),
-            few: Pace::new(current, n_free, ALARM_OF_FEW),
-            // Whether it is one token or a long prompt that comes first, nobody is to wait for threads that have no core.
-            prompt: Pace {
-                hint: Some(half(current, &counts)).filter(|half| *half != current),
-                ..Pace::new(current, 0, f64::INFINITY)
-            },
+            // Whatever comes first, nobody is to wait for threads that have no core.
+            single: Pace::new(current, n_free, ALARM).hinted(half(current, &counts)),
+            few: Pace::new(current, n_free, ALARM_OF_FEW).hinted(half(current, &counts)),
+            prompt: Pace::new(current, 0, f64::INFINITY).hinted(half(current, &counts)),
             counts,
         }
     }
@@ -82,12 +85,30 @@ impl Governor {
         threads
     }
 
+    /// How long that evaluation may take before it is given up.
+    pub(super) fn patience(&mut self, width: usize) -> Option<Duration> {
+        let pace = self.pace(width);
+        let (index, seconds) = (pace.next(), pace.patience(width_of(width)));
+        // One thread waits for nobody.
+        let seconds = seconds.filter(|_| self.counts[index] > 1)?;
+        Duration::try_from_secs_f64(seconds).ok()
+    }
+
     /// Takes notice of how long that evaluation took.
     pub(super) fn observe(&mut self, width: usize, took: Duration) {
+        self.learn(width, |pace, counts| pace.observe(width_of(width), took.as_secs_f64(), counts));
+    }
+
+    /// Takes notice that it was given up.
+    pub(super) fn give_up(&mut self, width: usize, took: Duration) {
+        self.learn(width, |pace, counts| pace.give_up(width_of(width), took.as_secs_f64(), counts));
+    }
+
+    fn learn(&mut self, width: usize, lesson: impl FnOnce(&mut Pace, &[u32])) {
         let counts = std::mem::take(&mut self.counts);
         let pace = self.pace(width);
         let before = pace.current;
-        pace.observe(width_of(width), took.as_secs_f64(), &counts);
+        lesson(pace, &counts);
         let now = pace.current;
         self.counts = counts;
         if now != before {
@@ -184,6 +205,52 @@ impl Pace {
             look: None,
             before: None,
         }
+    }
+
+    fn hinted(self, hint: usize) -> Self {
+        Self {
+            hint: Some(hint).filter(|hint| *hint != self.current),
+            ..self
+        }
+    }
+
+    fn patience(&self, width: f64) -> Option<f64> {
+        let fewer = self
+            .look
+            .as_ref()
+            .filter(|look| !look.is_candidates_turn() && look.candidate < self.current);
+        let seconds = match fewer.and_then(|look| look.tried.last()) {
+            Some(tried) => LATER_THAN_FEWER * tried * width,
+            None if self.recent > 0.0 => LATE * self.recent * width,
+            None => return None,
+        };
+        Some(seconds.max(SHORTEST_PATIENCE))
+    }
+
+    fn give_up(&mut self, width: f64, took: f64, counts: &[u32]) {
+        self.ratios.resize(counts.len(), None);
+        self.n_settled = 0;
+        match self.look.take() {
+            Some(look) if look.is_candidates_turn() => {
+                self.savings -= took;
+                self.ratios[look.candidate] = Some(took / (self.recent * width).max(1e-9));
+            }
+            Some(look) => {
+                let tried = trimmed_mean(&look.tried);
+                self.leave_for(look.candidate, tried);
+            }
+            // Once may be chance: fewer are looked at, and this number once more.
+            None => self.hint = Some(half(self.current, counts)),
+        }
+    }
+
+    /// Goes on with another number, because this one cannot be waited for.
+    fn leave_for(&mut self, other: usize, cost: f64) {
+        self.ratios.fill(None);
+        // If it was chance, that shows soon.
+        self.before = Some((self.current, self.recent)).filter(|(_, cost)| *cost > 0.0);
+        (self.current, self.recent, self.usual) = (other, cost, cost);
+        (self.n_slow, self.turn) = (0, 0);
     }
 
     fn next(&self) -> usize {
@@ -461,6 +528,11 @@ mod tests {
             while left > 0 {
                 let part = if left >= NARROW { governor.widest(left) } else { left };
                 let took = machine.time(part, governor.threads(part), &mut random);
+                if let Some(patience) = governor.patience(part).filter(|patience| patience.as_secs_f64() < took) {
+                    governor.give_up(part, patience);
+                    governed += patience.as_secs_f64();
+                    continue;
+                }
                 governor.observe(part, Duration::from_secs_f64(took));
                 governed += took;
                 left -= part;
@@ -577,6 +649,21 @@ mod tests {
         let quiet = Machine { free_cores: 2, ..BIG };
         let (governed, fixed) = run(&mut governor, quiet, 512, 1, 2);
         assert!(governed < 1.06 * fixed, "{governed:.2} s instead of {fixed:.2} s");
+    }
+
+    /// Two threads on one core take seconds for a token, whatever it takes otherwise.
+    #[test]
+    fn nobody_waits_for_threads_that_share_a_core() {
+        let terrible = Machine { waiting: 3.0, ..BIG };
+        let mut governor = Governor::new(2, Some(2));
+        let (governed, fixed) = run(&mut governor, terrible, 36, 1, 1);
+        assert!(governed < 2.0 * fixed, "a prompt: {governed:.2} s instead of {fixed:.2} s");
+        let (governed, fixed) = run(&mut governor, terrible, 1, 100, 1);
+        assert!(governed < 1.1 * fixed, "from the start: {governed:.2} s instead of {fixed:.2} s");
+        let mut governor = Governor::new(2, Some(2));
+        assert_eq!(threads_after(&mut governor, BIG, 1, 100), 2);
+        let (governed, fixed) = run(&mut governor, terrible, 1, 100, 1);
+        assert!(governed < 1.1 * fixed, "in the middle: {governed:.2} s instead of {fixed:.2} s");
     }
 
     #[test]

@@ -141,6 +141,7 @@ impl<'model> Scheduler<'model> {
         }
         let width = self.batch.len();
         self.context.set_threads(self.governor.threads(width));
+        self.context.set_patience(self.governor.patience(width));
         let begun_at = Instant::now();
         match self.context.decode(&self.batch, &self.abort_flags()) {
             Ok(Decoded::Done) => {
@@ -157,6 +158,11 @@ impl<'model> Scheduler<'model> {
                 }
             }
             Ok(Decoded::Aborted) => self.resync(),
+            // The same once more, by fewer threads.
+            Ok(Decoded::Late) => {
+                self.governor.give_up(width, begun_at.elapsed());
+                self.resync();
+            }
             // Nobody makes room for a guess.
             Ok(Decoded::NoSpace) if self.n_drafted() > 0 => self.skips_drafts = true,
             Ok(Decoded::NoSpace) => self.make_room(),

@@ -15,9 +15,9 @@ const { readOptions, row, runStress, timeLimit } = require("./options");
 
 const CHILD = path.join(__dirname, "lifetimes-child.js");
 /** Far above what any child takes. */
-const LONGEST_CHILD_MS = 120_000;
+const LONGEST_CHILD_MS = 600_000;
 /** Ends of one child, where one process can have many. */
-const ENDS_OF_A_CHILD = 50;
+const ENDS_OF_A_CHILD = 10;
 
 const MOMENTS = ["load", "context", "prompt", "decode"];
 

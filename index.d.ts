@@ -55,6 +55,7 @@ export const builtInModelPath: string;
  * - `ABORTED`: the operation was aborted
  * - `WORKER_STOPPED`: `cleanup` was called; the worker takes no more calls
  * - `UNKNOWN_MESSAGE_TYPE`: a message of the contract has a `type` that is not known; only in contract messages
+ * - `WORKER_CRASHED`: the worker process died; only in messages of a supervisor
  * - `NATIVE_LOAD_FAILED`: the native addon is missing, or does not load on this system
  * - `INTERNAL`: a defect of this package
  */
@@ -91,6 +92,7 @@ export type ErrorCode =
   | "ABORTED"
   | "WORKER_STOPPED"
   | "UNKNOWN_MESSAGE_TYPE"
+  | "WORKER_CRASHED"
   | "NATIVE_LOAD_FAILED"
   | "INTERNAL";
 

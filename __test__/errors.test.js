@@ -383,7 +383,7 @@ test("an addon that does not load is named with the words of the system's loader
 test("the codes are those of the addon and of the facade, and all of them are documented", () => {
   const read = (/** @type {string} */ file) => fs.readFileSync(path.join(__dirname, "..", file), "utf8");
   const ofEngine = [...read("crates/engine/src/error.rs").matchAll(/Self::\w+(?: \{ \.\. \})? => "([A-Z_]+)"/g)];
-  const ofOthers = ["TOOL_LOOP_LIMIT", "UNKNOWN_MESSAGE_TYPE", "NATIVE_LOAD_FAILED"];
+  const ofOthers = ["TOOL_LOOP_LIMIT", "UNKNOWN_MESSAGE_TYPE", "WORKER_CRASHED", "NATIVE_LOAD_FAILED"];
   const codes = Object.keys(CODES).sort();
   assert.deepEqual([...ofEngine.map(([, code]) => code), ...ofOthers].sort(), codes);
   const listed = (/** @type {string} */ text, /** @type {RegExp} */ form) =>

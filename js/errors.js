@@ -46,6 +46,7 @@ const CODES = {
   ABORTED: true,
   WORKER_STOPPED: true,
   UNKNOWN_MESSAGE_TYPE: true,
+  WORKER_CRASHED: true,
   NATIVE_LOAD_FAILED: true,
   INTERNAL: true,
 };

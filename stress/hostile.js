@@ -28,8 +28,7 @@ const CAPITAL = { question: "What is the capital of France?", answer: "The capit
 async function inTime(what, answer) {
   const late = new AbortController();
   const timer = sleep(LONGEST_ANSWER_MS, "late", { signal: late.signal }).catch(() => undefined);
-  const first = await Promise.race([answer, timer]);
-  late.abort();
+  const first = await Promise.race([answer, timer]).finally(() => late.abort());
   if (first === "late") throw new Error(`no answer to ${what} within ${LONGEST_ANSWER_MS} ms`);
   return first;
 }

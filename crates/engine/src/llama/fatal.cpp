@@ -11,10 +11,10 @@
 #include <cstring>
 #include <exception>
 
-// Implemented in log.rs: writes `reason` and the last lines of the log to standard error.
-extern "C" void lw_report_death(const char * reason);
-
 namespace {
+
+// Set once, before anything can fail.
+void (*report_death)(const char * reason) = nullptr;
 
 thread_local int  catchers       = 0;
 thread_local bool computes_alone = true;
@@ -34,7 +34,7 @@ void on_assertion(const char * message) {
     if (CAN_UNWIND && catchers > 0 && (computes_alone || !is_of_evaluation(message))) {
         throw failed_assertion(message);
     }
-    lw_report_death(message);
+    report_death(message);
 }
 
 [[noreturn]] void on_terminate() {
@@ -48,7 +48,7 @@ void on_assertion(const char * message) {
             // It has no text.
         }
     }
-    lw_report_death(reason.c_str());
+    report_death(reason.c_str());
     std::abort();
 }
 
@@ -64,7 +64,8 @@ assertion_catcher::~assertion_catcher() {
     computes_alone = outer_alone;
 }
 
-extern "C" void lw_watch_for_death(void) {
+extern "C" void lw_watch_for_death(void (*report)(const char * reason)) {
+    report_death = report;
     ggml_set_abort_callback(on_assertion);
     // ggml's own handler would start a debugger to print a backtrace.
     std::set_terminate(on_terminate);

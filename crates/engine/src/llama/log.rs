@@ -38,7 +38,7 @@ pub(super) fn install() {
     // SAFETY: `on_log` has the signature ggml asks for and uses no user data.
     unsafe { sys::llama_log_set(Some(on_log), std::ptr::null_mut()) };
     set_debug(DEBUG.load(Ordering::Relaxed));
-    super::shim::watch_for_death();
+    super::shim::watch_for_death(report_death);
 }
 
 /// Forgets earlier errors of this thread: what comes next belongs to the next call.
@@ -71,8 +71,7 @@ unsafe extern "C" fn on_log(level: sys::ggml_log_level, text: *const c_char, _us
 }
 
 /// Called by `fatal.cpp` on any thread when llama.cpp is about to end the process.
-#[unsafe(no_mangle)]
-extern "C" fn lw_report_death(reason: *const c_char) {
+extern "C" fn report_death(reason: *const c_char) {
     // SAFETY: `fatal.cpp` passes a zero-terminated string that lives during this call.
     let reason = unsafe { CStr::from_ptr(reason) }.to_string_lossy();
     let mut report = String::new();

@@ -11,9 +11,8 @@ pub(super) fn available() -> u64 {
     container.map_or(machine, |container| machine.min(container))
 }
 
-/// Bytes of memory that this process has to itself; files that are mapped do not count. Called by `template_watch.cpp`.
-#[unsafe(no_mangle)]
-extern "C" fn lw_own_memory() -> u64 {
+/// Bytes of memory that this process has to itself, 0 where that cannot be told; files that are mapped do not count. Called by `template_watch.cpp`.
+pub(super) extern "C" fn own_memory_or_zero() -> u64 {
     own_memory().unwrap_or(0)
 }
 

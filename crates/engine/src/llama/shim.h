@@ -23,8 +23,11 @@ struct lw_parser;
 
 void lw_string_free(char * text);
 
-// Takes over what happens when an assertion of llama.cpp fails, see fatal.h.
-void lw_watch_for_death(void);
+// Takes over what happens when an assertion of llama.cpp fails, see fatal.h. `report_death` writes the reason and the last lines of the log to
+// standard error, on any thread.
+void lw_watch_for_death(void (*report_death)(const char * reason));
+// `own_memory` tells the bytes of memory that this process has to itself, or 0 where that cannot be told; for the limits of templates.
+void lw_measure_memory_by(uint64_t (*own_memory)(void));
 // Around a call of llama.cpp that lets no exception out: assertions that fail in it are exceptions.
 void lw_catch_assertions_begin(void);
 void lw_catch_assertions_end(void);

@@ -4,6 +4,8 @@ use std::ffi::{CStr, c_char};
 
 use llama_cpp_sys_2 as sys;
 
+use super::memory;
+
 /// What a shim function reports when C++ threw.
 pub(super) type Thrown = String;
 
@@ -21,7 +23,8 @@ unsafe extern "C" {
     fn lw_string_free(text: *mut c_char);
     fn lw_set_common_log(enabled: bool);
     pub(super) fn lw_load_backend(path: *const c_char, error: *mut *mut c_char) -> bool;
-    fn lw_watch_for_death();
+    fn lw_watch_for_death(report_death: extern "C" fn(*const c_char));
+    fn lw_measure_memory_by(own_memory: extern "C" fn() -> u64);
     fn lw_catch_assertions_begin();
     fn lw_catch_assertions_end();
     pub(super) fn lw_context_new(
@@ -76,9 +79,12 @@ pub(super) fn set_common_log(enabled: bool) {
 }
 
 /// From now on an assertion of llama.cpp that fails is an exception where one is caught, and explains itself elsewhere.
-pub(super) fn watch_for_death() {
-    // SAFETY: sets two handlers that stay valid: the addon's image is never unloaded.
-    unsafe { lw_watch_for_death() };
+pub(super) fn watch_for_death(report_death: extern "C" fn(*const c_char)) {
+    // SAFETY: sets handlers that stay valid: the addon's image is never unloaded. Called once, before any other function of llama.cpp.
+    unsafe {
+        lw_watch_for_death(report_death);
+        lw_measure_memory_by(memory::own_memory_or_zero);
+    }
 }
 
 /// Runs `load`, which calls a function of llama.cpp that lets no C++ exception out; assertions that fail in it are such exceptions.

@@ -18,10 +18,14 @@
 #include <utility>
 #include <vector>
 
-// Implemented in memory.rs: bytes of memory that this process has to itself, or 0 where that cannot be told.
-extern "C" uint64_t lw_own_memory(void);
-
 namespace {
+
+// Until the backend is started nobody says how to tell it; a template can be tried before that.
+uint64_t unknown_memory() {
+    return 0;
+}
+
+uint64_t (*own_memory)(void) = unknown_memory;
 
 using jinja::cast_stmt;
 using jinja::cast_val;
@@ -95,7 +99,7 @@ void note_made(std::int64_t bytes) {
         return;
     }
     used.unseen                = 0;
-    const std::uint64_t memory = lw_own_memory();
+    const std::uint64_t memory = own_memory();
     const bool          grew   = memory > used.memory && memory - used.memory > std::uint64_t(MOST_MEMORY);
     if (grew || (memory == 0 && used.made > 16 * MOST_MEMORY)) {
         stop_template("it uses too much memory: more than 1 GiB");
@@ -555,11 +559,15 @@ void watch_node(statement * node) {
 
 } // namespace
 
+extern "C" void lw_measure_memory_by(uint64_t (*measure)(void)) {
+    own_memory = measure;
+}
+
 void begin_template() {
     used             = usage{};
     used.stack_start = stack_position();
     used.deadline    = std::chrono::steady_clock::now() + MOST_TIME;
-    used.memory      = lw_own_memory();
+    used.memory      = own_memory();
 }
 
 void end_template() {

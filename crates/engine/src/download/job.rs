@@ -142,6 +142,9 @@ impl Job {
         let (Place::Url(url), Some(sha256)) = (&source.place, self.request.sha256) else {
             return Ok(None);
         };
+        if parts(url.path()).is_some() {
+            return Ok(None);
+        }
         let target = self.target(source, url.clone())?;
         let remote = Remote {
             sha256: Some(sha256),

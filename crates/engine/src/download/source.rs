@@ -50,9 +50,16 @@ impl Source {
     /// # Errors
     /// [`Error::InvalidModelId`] when it is none.
     pub fn parse(id: &str) -> Result<Self> {
-        let shown = without_secrets(id);
-        let place = place(id.trim()).map_err(|reason| Error::InvalidModelId { id: shown.clone(), reason })?;
-        Ok(Self { id: shown, place })
+        let place = place(id.trim());
+        let shown = match &place {
+            // As it was understood: `https:me@host` has a user too.
+            Ok(Place::Url(url)) => without_secrets(url.as_str()),
+            _ => without_secrets(id),
+        };
+        match place {
+            Ok(place) => Ok(Self { id: shown, place }),
+            Err(reason) => Err(Error::InvalidModelId { id: shown, reason }),
+        }
     }
 
     /// What the caller called it, without what must not be shown.
@@ -64,16 +71,22 @@ impl Source {
 
 /// The name of a model without what may be a secret: the user and the query of a URL.
 pub(super) fn without_secrets(id: &str) -> String {
-    let Some((scheme, rest)) = id.split_once("://") else {
-        return id.to_owned();
-    };
-    if is_hub_scheme(scheme) {
+    if id.split_once(':').is_some_and(|(scheme, _)| is_hub_scheme(scheme.trim())) {
         return id.to_owned();
     }
+    let is_scheme = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-. ".contains(&byte));
+    let Some((scheme, rest)) = id.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
+        // Whatever it is, a user would stand before the last `@` and a key behind the first `?`.
+        let shown = &id[..id.find('?').unwrap_or(id.len())];
+        return shown.rsplit('@').next().unwrap_or_default().to_owned();
+    };
     let rest = &rest[..rest.find(['?', '#']).unwrap_or(rest.len())];
-    let (host, path) = rest.split_at(rest.find(['/', '\\']).unwrap_or(rest.len()));
-    let host = host.rsplit('@').next().unwrap_or(host);
-    format!("{scheme}://{host}{path}")
+    let from_host = rest.trim_start_matches(['/', '\\']);
+    let (host, path) = from_host.split_at(from_host.find(['/', '\\']).unwrap_or(from_host.len()));
+    match host.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://{host}{path}"),
+        None => format!("{scheme}://{rest}"),
+    }
 }
 
 /// Whether anything may be fetched from there: what comes in plain text could have been changed by anyone on its way.
@@ -234,11 +247,23 @@ mod tests {
             ("https://me:s3@cret@host", "https://host"),
             ("http://me:s3cret@example.com?x", "http://example.com"),
             ("ftp://me:s3cret@host/", "ftp://host/"),
+            ("http:/me:s3cret@example.com/m?u=https://x", "example.com/m"),
+            ("http:///me:s3cret@example.com/m", "http://example.com/m"),
+            ("me:s3cret@[", "["),
             ("nonsense", "nonsense"),
         ] {
             assert_eq!(without_secrets(id), expected);
             let error = Source::parse(id).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(!error.contains("s3cret"), "{error}");
+        }
+        for id in [
+            "https:me:s3cret@host/m.gguf?sig=s3cret",
+            "https:/me:s3cret@host/m.gguf",
+            "https:///me:s3cret@host/m.gguf",
+            "https:/me:s3cret@host/m.gguf?u=https://x",
+            "https:/\n/me:s3cret@host/m.gguf",
+        ] {
+            assert_eq!(Source::parse(id).unwrap().id(), "https://host/m.gguf", "{id:?}");
         }
     }
 }

@@ -99,8 +99,10 @@ impl Transfer {
         if opened.part.is_some() {
             return Err(transient("the server sends a part, though it was asked for all"));
         }
-        let total = opened.remote.total;
-        if total != self.remote.total {
+        // Not every answer says how long the file is.
+        let (now, before) = (opened.remote.total, self.remote.total);
+        let total = now.or(before);
+        if now.is_some() && before.is_some() && now != before {
             return Ok(Outcome::Changed);
         }
         // Where a server only hangs up at the end, nobody can tell whether that was the end.

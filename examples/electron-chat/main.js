@@ -1,7 +1,8 @@
 /**
  * Electron's main process: opens the window, starts a host for the model, and carries messages between the two.
  *
- * Reads no message. `--in-process` runs the model in this process instead of a utility process.
+ * Reads no message, but for the one that names a model to download: where that goes is not for the page to say. `--in-process` runs the model in this
+ * process instead of a utility process.
  */
 
 const path = require("node:path");
@@ -16,6 +17,16 @@ const LONGEST_STOP_MS = 3000;
 
 /** @type {import("./hosts").Host | undefined} */
 let host;
+
+/**
+ * The working directory of a packed app may be any; its own data have a folder. Address of the hub and token stay the environment's.
+ *
+ * @param {any} message of the page
+ */
+function forWorker(message) {
+  if (message?.type !== "download_model") return message;
+  return { ...message, options: { dir: path.join(app.getPath("userData"), "models") } };
+}
 
 function openWindow() {
   const window = new BrowserWindow({
@@ -36,10 +47,13 @@ function openWindow() {
   host = started;
   ipcMain.on(CHANNEL, (event, message) => {
     // Only our own page may speak to the model, not a frame that it shows.
-    if (event.sender === window.webContents) started.post(message);
+    if (event.sender === window.webContents) started.post(forWorker(message));
   });
-  // A page that loads again starts over; what was generated for the one before has nobody to read it.
-  window.webContents.on("did-start-loading", () => started.post({ type: "abort" }));
+  // A page that loads again starts over; what was generated or downloaded for the one before has nobody to hear of it.
+  window.webContents.on("did-start-loading", () => {
+    started.post({ type: "abort" });
+    started.post({ type: "abort_download" });
+  });
   window.loadFile(path.join(__dirname, "index.html"), { query: { model: process.env.LLM_MODEL || builtInModelPath } });
 }
 

@@ -1,5 +1,5 @@
 /**
- * The page: a conversation, a field and two buttons, over nothing but `window.electronAPI.llm`.
+ * The page: a conversation, a field for what to ask and one for a model to download, over nothing but `window.electronAPI.llm`.
  */
 
 const { llm } = window.electronAPI;
@@ -21,6 +21,12 @@ const prompt = element("prompt");
 const send = element("send");
 /** @type {HTMLButtonElement} */
 const stop = element("stop");
+/** @type {HTMLInputElement} */
+const model = element("model");
+/** @type {HTMLButtonElement} */
+const download = element("download");
+/** @type {HTMLButtonElement} */
+const stopDownload = element("stop-download");
 /** @type {HTMLElement | undefined} the answer that is being written */
 let answer;
 
@@ -55,9 +61,37 @@ stop.addEventListener("click", () => {
   setBusy(false);
 });
 
-llm.onProgress(({ progress }) => {
-  status.textContent = `Loading the model: ${Math.round(progress * 100)} %`;
+/** @param {boolean} isDownloading */
+function setDownloading(isDownloading) {
+  download.disabled = isDownloading;
+  stopDownload.disabled = !isDownloading;
+}
+
+element("get").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const name = model.value.trim();
+  if (name === "") return;
+  setDownloading(true);
+  llm.downloadModel(name);
 });
+
+stopDownload.addEventListener("click", () => llm.abortDownload());
+
+llm.onProgress(({ operation, progress }) => {
+  const what = operation === "load" ? "Loading the model" : "Downloading";
+  status.textContent = `${what}: ${Math.round(progress * 100)} %`;
+});
+llm.onDownloadComplete(({ filePath }) => {
+  setDownloading(false);
+  // After the answer that is being written, if there is one.
+  llm.loadModel({ modelPath: filePath });
+  llm.createContext();
+});
+llm.onDownloadAborted(() => {
+  status.textContent = "The download was stopped; the next one goes on there";
+  setDownloading(false);
+});
+llm.onDownloadError(() => setDownloading(false));
 llm.onModelLoaded(({ name }) => {
   status.textContent = name;
   setBusy(false);

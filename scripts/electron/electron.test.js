@@ -7,11 +7,16 @@
 
 const assert = require("node:assert/strict");
 const { spawn } = require("node:child_process");
+const fs = require("node:fs");
+const os = require("node:os");
+const path = require("node:path");
 const { describe, test } = require("node:test");
+const { startHub } = require("../../__test__/fixtures/hub");
 
 const { ELECTRON = "", ELECTRON_APP = "", ELECTRON_ARCHIVE = "", ELECTRON_PRELOAD = "" } = process.env;
 /** Far above what a start takes on a busy machine. */
 const HANG_MS = 120_000;
+const BUILT_IN_MODEL = path.join(__dirname, "..", "..", "models", "tiny-chat", "tiny-chat.gguf");
 const PARIS = "The capital of France is Paris.";
 const OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
 
@@ -19,11 +24,12 @@ const OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
  * @param {string} app
  * @param {string} scenario
  * @param {string[]} [args]
+ * @param {Record<string, string>} [environment]
  * @returns {Promise<any>} what the app reported; rejects unless it ended by itself, in good order
  */
-async function play(app, scenario, args = []) {
+async function play(app, scenario, args = [], environment = {}) {
   const child = spawn(ELECTRON, [...OPTIONS, app, ...args], {
-    env: { ...process.env, SCENARIO: scenario, LD_PRELOAD: ELECTRON_PRELOAD },
+    env: { ...process.env, ...environment, SCENARIO: scenario, LD_PRELOAD: ELECTRON_PRELOAD },
     timeout: HANG_MS,
     killSignal: "SIGKILL",
   });
@@ -61,7 +67,8 @@ for (const [where, app] of [
             "generateChatCompletion",
             "generateCompletion",
           ],
-          ...["init", "loadModel", "onCompletionChunk", "onCompletionDone", "onError", "onModelLoaded", "onProgress"],
+          ...["init", "loadModel", "onCompletionChunk", "onCompletionDone", "onDownloadAborted", "onDownloadComplete"],
+          ...["onDownloadError", "onError", "onModelLoaded", "onProgress"],
         ]);
         assert.deepEqual([prompt[0], prompt[1].fullText], [PARIS, PARIS]);
         assert.ok(prompt[1].stats.promptTokens > 0 && prompt[1].stats.completionTokens > 0);
@@ -78,6 +85,30 @@ for (const [where, app] of [
 
       test("a page that is loaded again in the middle of an answer goes on", async () => {
         assert.deepEqual(await play(app, "reload", args), { answer: PARIS });
+      });
+
+      test("a model is downloaded: stopped, gone on with, loaded, and it answers", async (context) => {
+        const hub = await startHub(context);
+        const bytes = fs.readFileSync(BUILT_IN_MODEL);
+        hub.put("o/r", "other.gguf", bytes);
+        hub.script("content", { holdAfter: bytes.length / 2 });
+        const userData = fs.mkdtempSync(path.join(os.tmpdir(), "llama-worker-electron-"));
+        context.after(() => fs.rmSync(userData, { recursive: true, force: true }));
+        const model = "hf://o/r/other.gguf";
+        const environment = { HF_ENDPOINT: hub.endpoint, USER_DATA: userData, MODEL: model };
+        const { half, stopped, complete, progress, loaded, answer, missing } = await play(
+          app,
+          "download",
+          args,
+          environment,
+        );
+        assert.deepEqual([half.modelId, complete.modelId], [model, model]);
+        assert.match(stopped, /^The download was stopped/);
+        assert.equal(complete.filePath, path.join(userData, "models", "other.gguf"));
+        assert.ok(fs.readFileSync(complete.filePath).equals(bytes));
+        assert.match(String(hub.ranges.at(-1)), /^bytes=[1-9]/);
+        assert.deepEqual([progress.at(-1).progress, progress.at(-1).totalBytes], [1, bytes.length]);
+        assert.deepEqual([loaded, answer, missing], ["other.gguf", PARIS, "DOWNLOAD_NOT_FOUND"]);
       });
 
       test("quitting in the middle of an answer ends everything in good order", async () => {

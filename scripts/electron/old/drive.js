@@ -35,7 +35,7 @@ const IN_PAGE = `
       if (type === end || type === "error") { off.forEach((f) => f()); resolve(events); }
     }));
     on("onModelLoaded", "loaded"); on("onProgress", "progress"); on("onCompletionChunk", "chunk");
-    on("onCompletionDone", "done"); on("onError", "error");
+    on("onCompletionDone", "done"); on("onDownloadComplete", "complete"); on("onDownloadAborted", "aborted"); on("onError", "error");
     act(llm, events);
   });
   window.text = (events) => events.filter(([type]) => type === "chunk").map(([, chunk]) => chunk).join("");
@@ -113,6 +113,27 @@ const SCENARIOS = {
     );
     return { isGenerating: true };
   },
+  /** A person at the page's own fields: a model that is downloaded, stopped on the way, goes on, and answers; then one that is nowhere. */
+  async download(page) {
+    return inPage(
+      page,
+      `${WAIT_FOR_MODEL}
+      const element = (id) => document.getElementById(id);
+      const ask = (name) => { element("model").value = name; element("download").click(); };
+      const half = await until("aborted", (llm, events) => {
+        const off = llm.onProgress(({ downloadedBytes }) => { if (downloadedBytes > 0) { off(); element("stop-download").click(); } });
+        ask(${JSON.stringify(process.env.MODEL)});
+      });
+      const stopped = element("status").textContent;
+      const whole = await until("loaded", () => ask(${JSON.stringify(process.env.MODEL)}));
+      const complete = whole.find(([type]) => type === "complete")[1];
+      const progress = whole.filter(([type, { operation }]) => type === "progress" && operation === "download").map(([, value]) => value);
+      const answer = await until("done", (llm) => llm.generateCompletion("What is the capital of France?"));
+      const missing = await until("error", () => ask("hf://o/nowhere"));
+      return { half: half.pop()[1], stopped, complete, progress, loaded: whole.pop()[1].name,
+        answer: answer.pop()[1].fullText, missing: missing.pop()[1].code };`,
+    );
+  },
   /** The real port of this Electron, straight to the class. */
   async port() {
     const { LlamaWorker, builtInModelPath } = require("llama-worker");
@@ -137,6 +158,7 @@ const SCENARIOS = {
 };
 
 const scenario = process.env.SCENARIO || "";
+if (process.env.USER_DATA) app.setPath("userData", process.env.USER_DATA);
 if (!electron.utilityProcess)
   Object.defineProperty(electron, "utilityProcess", { value: require("./utility-process") });
 

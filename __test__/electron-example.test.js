@@ -1,0 +1,205 @@
+/**
+ * The bridge of `examples/electron-chat`, from the page through the preload script and the main process to the worker and back, with an Electron that is
+ * played (`fixtures/electron.js`): chat, and downloads from a hub on this machine. Over both hosts.
+ */
+
+"use strict";
+
+const assert = require("node:assert/strict");
+const fs = require("node:fs");
+const path = require("node:path");
+const { builtInModelPath } = require("../js/index");
+const { FILE, MODEL, REPOSITORY, SIZE, finished, freshFolder, hubAndFolder, keptBytes } = require("./download-support");
+const { CAPITAL, test } = require("./support");
+
+const ROOT = path.join(__dirname, "..");
+const EXAMPLE = path.join(ROOT, "examples", "electron-chat");
+const HEARD = {
+  onModelLoaded: "loaded",
+  onProgress: "progress",
+  onCompletionChunk: "chunk",
+  onCompletionDone: "done",
+  onDownloadComplete: "complete",
+  onDownloadError: "failed",
+  onDownloadAborted: "aborted",
+  onError: "error",
+};
+
+/** A page: what it heard, and how to wait for more of it. */
+class Page {
+  /** @type {[string, any][]} */
+  heard = [];
+  #wake = () => {};
+
+  /** @param {import("../examples/electron-chat/bridge").LlmBridge} llm */
+  constructor(llm) {
+    this.llm = llm;
+    for (const [name, word] of Object.entries(HEARD))
+      llm[name]((/** @type {any} */ value) => {
+        this.heard.push([word, value]);
+        this.#wake();
+      });
+  }
+
+  /** @returns {Promise<any>} what came with that word the first time, or with it for the `count`th time */
+  async until(/** @type {string} */ word, count = 1) {
+    while (this.all(word).length < count)
+      await new Promise((/** @type {(value: void) => void} */ resolve) => {
+        this.#wake = resolve;
+      });
+    return this.all(word)[count - 1];
+  }
+
+  /** @param {string} word */
+  all(word) {
+    return this.heard.filter(([heard]) => heard === word).map(([, value]) => value);
+  }
+}
+
+/**
+ * Starts the example as its users have it: in a folder of its own, with `electron` and `llama-worker` in `node_modules`.
+ *
+ * @param {import("node:test").TestContext} context
+ * @param {string[]} args
+ */
+async function start(context, args) {
+  const { hub, dir } = await hubAndFolder(context);
+  const place = freshFolder(context);
+  fs.cpSync(EXAMPLE, place, { recursive: true });
+  const modules = path.join(place, "node_modules");
+  fs.mkdirSync(path.join(modules, "electron"), { recursive: true });
+  const played = path.join(__dirname, "fixtures", "electron.js");
+  fs.writeFileSync(
+    path.join(modules, "electron", "index.js"),
+    `module.exports = require(${JSON.stringify(played)});\n`,
+  );
+  fs.symlinkSync(ROOT, path.join(modules, "llama-worker"), "junction");
+
+  process.env.HF_ENDPOINT = hub.endpoint;
+  const { app, ipcMain } = require(played);
+  app.removeAllListeners();
+  ipcMain.removeAllListeners();
+  app.paths = { userData: dir };
+  const opened = new Promise((resolve) => {
+    app.once("browser-window-created", (/** @type {unknown} */ _event, /** @type {any} */ window) =>
+      window.webContents.once("did-finish-load", () => resolve(window)),
+    );
+  });
+  const argv = process.argv;
+  process.argv = [...argv, ...args];
+  require(path.join(place, "main.js"));
+  const window = await opened;
+  process.argv = argv;
+  const ended = new Promise((resolve) => {
+    app.once("ended", resolve);
+  });
+  context.after(async () => {
+    app.quit();
+    assert.equal(await ended, 0);
+    delete process.env.HF_ENDPOINT;
+  });
+  return { hub, window, page: new Page(window.world.electronAPI.llm), folder: path.join(dir, "models") };
+}
+
+for (const [host, args] of /** @type {[string, string[]][]} */ ([
+  ["the utility process", []],
+  ["the main process", ["--in-process"]],
+])) {
+  test(`${host}: a model is downloaded, loaded and answers`, async (context) => {
+    const { hub, page, folder } = await start(context, args);
+    hub.put(REPOSITORY, FILE, fs.readFileSync(builtInModelPath));
+    page.llm.downloadModel(MODEL, "mine");
+    const complete = await page.until("complete");
+    assert.deepEqual(complete, { modelId: MODEL, requestId: "mine", filePath: path.join(folder, FILE) });
+    const progress = page.all("progress");
+    assert.ok(progress.length > 0);
+    for (const { operation, modelId, requestId, totalBytes } of progress)
+      assert.deepEqual(
+        [operation, modelId, requestId, totalBytes],
+        ["download", MODEL, "mine", fs.statSync(builtInModelPath).size],
+      );
+    assert.deepEqual([progress.at(-1).progress, progress.at(-1).downloadedBytes], [1, progress[0].totalBytes]);
+
+    page.llm.init({ gpu: false, numThreads: 1, locale: "en" });
+    page.llm.loadModel({ modelPath: complete.filePath });
+    page.llm.createContext({ threads: 1 });
+    page.llm.generateCompletion(CAPITAL.question);
+    const { fullText } = await page.until("done");
+    assert.equal((await page.until("loaded")).name, FILE);
+    assert.deepEqual([fullText, page.all("chunk").join("")], [CAPITAL.answer, CAPITAL.answer]);
+    assert.deepEqual([page.all("error"), page.all("aborted"), page.all("failed")], [[], [], []]);
+    assert.ok(page.all("progress").some(({ operation }) => operation === "load"));
+  });
+
+  test(`${host}: an abort ends a download, and the next one goes on there`, async (context) => {
+    const { hub, page, folder } = await start(context, args);
+    hub.script("content", { holdAfter: SIZE / 2 });
+    page.llm.downloadModel(MODEL);
+    await hub.held();
+    page.llm.abortDownload();
+    assert.deepEqual(await page.until("aborted"), { modelId: MODEL, requestId: undefined });
+    assert.deepEqual(finished(folder), []);
+    assert.ok(keptBytes(folder) > 0);
+    page.llm.downloadModel(MODEL);
+    assert.equal((await page.until("complete")).filePath, path.join(folder, FILE));
+    assert.match(String(hub.ranges.at(-1)), /^bytes=[1-9]/);
+    assert.deepEqual([page.all("aborted").length, page.all("error")], [1, []]);
+  });
+
+  test(`${host}: a failure is told once to each kind of listener`, async (context) => {
+    const { page } = await start(context, args);
+    page.llm.downloadModel("hf://o/nowhere", "lost");
+    const { code } = await page.until("error");
+    assert.equal(code, "DOWNLOAD_NOT_FOUND");
+    const [failed] = page.all("failed");
+    assert.deepEqual([failed.modelId, failed.requestId, failed.code], ["hf://o/nowhere", "lost", "DOWNLOAD_NOT_FOUND"]);
+    assert.match(failed.error, /nowhere/);
+    assert.deepEqual([page.all("failed").length, page.all("error").length, page.all("aborted")], [1, 1, []]);
+  });
+
+  test(`${host}: of several models each ends by itself, told by its name`, async (context) => {
+    const { hub, page, folder } = await start(context, args);
+    hub.put("o/r", "other.gguf", fs.readFileSync(builtInModelPath));
+    page.llm.downloadModel([MODEL, "hf://o/nowhere", "hf://o/r/other.gguf"], "all");
+    await page.until("complete", 2);
+    await page.until("failed");
+    const complete = page.all("complete").map(({ modelId, filePath }) => [modelId, filePath]);
+    assert.deepEqual(complete.sort(), [
+      [MODEL, path.join(folder, FILE)],
+      ["hf://o/r/other.gguf", path.join(folder, "other.gguf")],
+    ]);
+    assert.deepEqual([page.all("failed")[0].modelId, page.all("aborted")], ["hf://o/nowhere", []]);
+  });
+
+  test(`${host}: where a download goes, and from whom it comes, is not the page's to say`, async (context) => {
+    const { hub, window, folder } = await start(context, args);
+    const elsewhere = freshFolder(context);
+    const { ipcRenderer } = require("./fixtures/electron");
+    const done = new Promise((resolve) => {
+      ipcRenderer.on("llama-worker", (/** @type {unknown} */ _event, /** @type {any} */ message) => {
+        if (message.type === "download_complete" || message.type === "error") resolve(message);
+      });
+    });
+    // What a page could do that has got at the channel behind the bridge.
+    const options = { dir: elsewhere, endpoint: "http://127.0.0.1:9" };
+    ipcRenderer.send("llama-worker", { type: "download_model", modelId: MODEL, options });
+    assert.equal((await done).filePath, path.join(folder, FILE));
+    assert.deepEqual(fs.readdirSync(elsewhere), []);
+    assert.equal(hub.fetches, 1);
+    assert.ok(window.world.electronAPI.llm);
+  });
+
+  test(`${host}: a page that loads again hears nothing of the download before`, async (context) => {
+    const { hub, window, page, folder } = await start(context, args);
+    hub.script("content", { holdAfter: SIZE / 2 });
+    page.llm.downloadModel(MODEL);
+    await hub.held();
+    window.reload();
+    const next = new Page(window.world.electronAPI.llm);
+    next.llm.downloadModel(MODEL, "again");
+    const complete = await next.until("complete");
+    assert.deepEqual([complete.requestId, complete.filePath], ["again", path.join(folder, FILE)]);
+    assert.deepEqual([next.all("aborted"), next.all("complete").length], [[], 1]);
+    assert.deepEqual([page.all("complete"), page.all("aborted")], [[], []]);
+  });
+}

@@ -155,20 +155,25 @@ export interface InitInfo {
   cpuVariant: string | null;
   /** Why a GPU backend that is installed was not taken, in English sentences; usually empty. */
   warnings: string[];
+  /** Of the llama.cpp that is built in. */
   llamaCppVersion: string;
 }
 
 /** A device that can evaluate. */
 export interface DeviceInfo {
+  /** As llama.cpp calls it, for example `"CPU"` or `"Vulkan0"`. */
   name: string;
+  /** The product's name, as the driver tells it. */
   description: string;
+  /** To which backend it belongs, for example `"Vulkan"`. */
   backend: string;
+  /** `"integratedGpu"`: one that shares the processor's memory. */
   type: "cpu" | "gpu" | "integratedGpu" | "accelerator";
   /** Whether layers are put on it. */
   isChosen: boolean;
   /** Bytes. */
   memoryTotal: number;
-  /** Bytes. */
+  /** Bytes that were free when `init` looked. */
   memoryFree: number;
 }
 
@@ -233,9 +238,11 @@ export interface ModelInfo {
   warnings: string[];
   /** Tokens in the vocabulary. */
   vocabularySize: number;
+  /** Layers of the model, the output layer not counted. */
   layers: number;
   /** Layers on a GPU, the output layer counted. */
   gpuLayers: number;
+  /** Numbers in the vector of a token. */
   embeddingSize: number;
 }
 
@@ -320,7 +327,10 @@ export interface CreateContextOptions {
    * @default "auto": `numThreads` of `init`
    */
   threads?: number | "auto" | null | undefined;
-  /** @default "auto" */
+  /**
+   * Whether attention is computed in the way that needs less memory; `"auto"` where the backend and the model can.
+   * @default "auto"
+   */
   flashAttention?: "auto" | boolean | null | undefined;
   /**
    * Number format of the attention cache; the smaller ones save memory and cost precision.
@@ -363,8 +373,12 @@ export type ToolArguments = any;
 
 /** A tool call of a message that is given to the model: this package's form. */
 export interface MessageToolCall {
-  /** @default made up */
+  /**
+   * What the result refers to.
+   * @default made up
+   */
   id?: string | null | undefined;
+  /** The tool's name. */
   name: string;
   /** An object, or its JSON text. */
   arguments: object | string;
@@ -392,6 +406,7 @@ export interface UserMessage {
 
 /** What the model has said. */
 export interface AssistantMessage {
+  /** Whose it is. */
   role: "assistant";
   /** May be missing beside tool calls. */
   content?: MessageContent | null | undefined;
@@ -407,7 +422,9 @@ export interface AssistantMessage {
 
 /** What a tool has answered. Without an id it belongs to the first open call, of the tool of that name if there is one. */
 export interface ToolMessage {
+  /** Whose it is. */
   role: "tool";
+  /** The result, as text. */
   content: MessageContent;
   /** The `id` of the call. */
   toolCallId?: string | null | undefined;
@@ -445,7 +462,9 @@ export type HistoryMessage =
 export interface CalledTool {
   /** What the result refers to; made up where the model's format has no ids. */
   id: string;
+  /** The tool's name. */
   name: string;
+  /** The object that the model's JSON describes. */
   arguments: ToolArguments;
 }
 
@@ -489,7 +508,9 @@ export interface Tool {
 
 /** A tool as OpenAI's interface lists it. */
 export interface OpenAiTool {
+  /** There is no other. */
   type: "function";
+  /** As the fields of {@link Tool}. */
   function: { name: string; description?: string | null | undefined; parameters?: object | null | undefined };
   /** As {@link Tool.handler}. */
   handler?: ((args: ToolArguments, context: ToolContext) => unknown) | null | undefined;
@@ -520,6 +541,7 @@ export type ToolChoice =
 export interface FunctionCallParamsChunk {
   /** Which call of the answer, from 0. */
   callIndex: number;
+  /** The tool's name. */
   functionName: string;
   /** What came to the JSON text of its arguments. */
   paramsChunk: string;
@@ -681,7 +703,10 @@ export interface GenerateOptions {
   tools?: { readonly [name: string]: Tool } | readonly OpenAiTool[] | null | undefined;
   /** Another form of `tools`, that of node-llama-cpp. Not together with `tools`. */
   functions?: { readonly [name: string]: ChatFunction } | null | undefined;
-  /** @default "auto" */
+  /**
+   * Whether, and which, tools are called.
+   * @default "auto"
+   */
   toolChoice?: ToolChoice | null | undefined;
   /**
    * The most tools that are called in one answer, from 1.
@@ -806,7 +831,10 @@ export interface DryRepeatPenalty {
 
 /** See {@link GenerateOptions.mirostat}. */
 export interface Mirostat {
-  /** @default 2 */
+  /**
+   * Which of the two methods.
+   * @default 2
+   */
   version?: 1 | 2 | null | undefined;
   /**
    * The surprise to keep to, above 0.
@@ -832,6 +860,7 @@ export interface GenerationResult<Parsed = unknown> {
   text: string;
   /** What the model thought, and nothing of it is in `text`; empty when it did not think. */
   reasoning: string;
+  /** Why it ended. */
   stopReason: StopReason;
   /** The stop sequence that ended the answer, if one did. */
   stopSequence?: string;
@@ -841,12 +870,15 @@ export interface GenerationResult<Parsed = unknown> {
   logprobs?: TokenLogprobs[];
   /** With the option `jsonSchema`, when the model has ended its answer: what the text says. Missing when the answer was cut off. */
   parsed?: Parsed;
+  /** How many tokens it took. */
   usage: Usage;
+  /** How long it took. */
   timings: Timings;
 }
 
 /** A token and how likely it was, by the model alone, before any option. */
 export interface LikelyToken {
+  /** Its number in the vocabulary. */
   token: number;
   /** Its text; parts of characters read U+FFFD. */
   text: string;
@@ -1076,8 +1108,9 @@ export class LlamaWorker {
   /**
    * Loads a model, in place of the one before it.
    *
-   * Rejects with `NOT_INITIALIZED`, `INVALID_OPTION`, `MODEL_NOT_FOUND`, `MODEL_NOT_A_FILE`, `MODEL_UNREADABLE`,
-   * `MODEL_INVALID`, `MODEL_LOAD_FAILED`, `TEMPLATE_FAILED` (of the option `chatTemplate`), `ABORTED`, `WORKER_STOPPED`.
+   * Rejects with `NOT_INITIALIZED`, `INVALID_OPTION`, `MODEL_NOT_FOUND`, `MODEL_IN_ARCHIVE`, `MODEL_NOT_A_FILE`,
+   * `MODEL_UNREADABLE`, `MODEL_INVALID`, `MODEL_LOAD_FAILED`, `INSUFFICIENT_MEMORY`, `TEMPLATE_FAILED` (of the option `chatTemplate`), `ABORTED`,
+   * `WORKER_STOPPED`.
    *
    * @example
    * ```ts

@@ -13,6 +13,7 @@ export interface StartedWorker {
   port: MessagePortLike;
 }
 
+/** Options of {@link WorkerSupervisor}. */
 export interface WorkerSupervisorOptions {
   /**
    * Starts a worker process: called at once, and after each crash.

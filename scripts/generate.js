@@ -10,6 +10,7 @@ require("./setup/node-version").requireNode();
 
 const fs = require("node:fs");
 const path = require("node:path");
+const { renderApiReference } = require("./api-reference");
 const { renderNotices } = require("./notices");
 const { committedFiles } = require("./package/manifests");
 const { readManifest } = require("./package/pack");
@@ -22,6 +23,7 @@ const GENERATED = [
   { name: "js/native.d.ts", render: builtTypes },
   { name: "THIRD-PARTY-NOTICES.md", render: renderNotices },
   { name: "index.d.mts", render: renderModuleTypes },
+  { name: "docs/api.md", render: renderApiReference },
   ...committedFiles(readManifest(ROOT)).map(({ name, text }) => ({ name, render: () => text })),
 ];
 

@@ -1,5 +1,6 @@
 /**
- * Runs every example of the README and of docs/, and holds the table of options against the code.
+ * Runs every example of the README and of docs/, holds the table of options against the code, the README in Portuguese against the English one, and follows
+ * every link.
  *
  * An example is a fenced block marked `js`. One that requires or imports the package is a program of its own; any other is run with a `worker` that has
  * the built-in model and a context. Blocks that need more than Node.js are marked otherwise, for instance `js electron`.
@@ -19,10 +20,16 @@ require("./download-support");
 const { Hub } = require("./fixtures/hub");
 
 const ROOT = path.join(__dirname, "..");
-const PAGES = ["README.md", ...fs.readdirSync(path.join(ROOT, "docs")).map((name) => path.join("docs", name))].filter(
-  (name) => name.endsWith(".md"),
-);
+const README = "README.md";
+const TRANSLATED = "README.pt-BR.md";
+const PAGES = [
+  README,
+  TRANSLATED,
+  ...fs.readdirSync(path.join(ROOT, "docs")).map((name) => path.join("docs", name)),
+].filter((name) => name.endsWith(".md"));
 const FENCED = /^```js\n([\s\S]*?)^```$/gm;
+/** Pages that are read, too, and have no examples to run. */
+const OTHER_PAGES = ["SECURITY.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "examples/electron-chat/README.md"];
 const LONGEST_RUN_MS = 120_000;
 
 const run = promisify(execFile);
@@ -46,8 +53,13 @@ after(() => {
 });
 
 /** @param {string} page */
+function readPage(page) {
+  return fs.readFileSync(path.join(ROOT, page), "utf8").replaceAll("\r\n", "\n");
+}
+
+/** @param {string} page */
 function examples(page) {
-  const text = fs.readFileSync(path.join(ROOT, page), "utf8");
+  const text = readPage(page);
   return [...text.matchAll(FENCED)].map((match) => ({
     code: match[1],
     line: text.slice(0, match.index).split("\n").length + 1,
@@ -89,6 +101,36 @@ for (const page of PAGES) {
           timeout: LONGEST_RUN_MS,
         });
       });
+    }
+  });
+}
+
+describe(TRANSLATED, () => {
+  const [original, translated] = [README, TRANSLATED].map((page) => sections(readPage(page)));
+
+  test("has the sections of the other, in the same order", () => {
+    assert.deepEqual(
+      translated.map(({ level }) => level),
+      original.map(({ level }) => level),
+    );
+    assert.ok(original.length > 15);
+  });
+
+  for (const [index, { title, ...facts }] of original.entries()) {
+    test(`says under \`${title}\` what the other says: code, names, figures, links, rows`, () => {
+      assert.deepEqual({ ...translated[index], title: "" }, { ...facts, title: "" });
+    });
+  }
+});
+
+for (const page of [...PAGES, ...OTHER_PAGES]) {
+  test(`every link in ${page} leads somewhere`, () => {
+    for (const target of linksOf(readPage(page)).filter((link) => !/^https?:/.test(link))) {
+      const [name, anchor] = target.split("#");
+      const file = name === "" ? path.join(ROOT, page) : path.join(ROOT, path.dirname(page), name);
+      assert.ok(fs.existsSync(file), target);
+      if (anchor === undefined) continue;
+      assert.ok(anchorsOf(fs.readFileSync(file, "utf8")).has(anchor), target);
     }
   });
 }
@@ -144,6 +186,64 @@ describe("docs/options.md", () => {
     }
   }
 });
+
+/**
+ * What does not depend on the language, section by section.
+ *
+ * @param {string} text
+ */
+function sections(text) {
+  /** @type {string[]} */
+  const blocks = [];
+  // Blocks are put away first: a shell's comment looks like a heading.
+  const prose = text.replaceAll(/^```[\s\S]*?^```$/gm, (block) => `\0${blocks.push(withoutComments(block)) - 1}\0`);
+  return prose.split(/^(?=#+ )/m).map((section) => {
+    const words = section.replaceAll(/\]\([^)]*\)|`[^`]*`|\0\d+\0/g, " ");
+    return {
+      title: section.split("\n")[0].replace(/^#+ /, ""),
+      level: /^#*/.exec(section)?.[0].length,
+      blocks: [...section.matchAll(/\0(\d+)\0/g)].map(([, index]) => blocks[Number(index)]),
+      names: [...section.matchAll(/`[^`]*`/g)].map(([name]) => name).sort(),
+      figures: [...words.matchAll(/\d[\d.,]*/g)].map(([figure]) => figure.replaceAll(/[.,]/g, "")).sort(),
+      // Its own sections are called otherwise, and each of the two leads to the other.
+      links: linksOf(section)
+        .map((link) => link.replace(/^#.*|^README.*|^https:\/\/semver\.org.*/, ""))
+        .sort(),
+      rows: section.split("\n").filter((line) => line.startsWith("|")).length,
+    };
+  });
+}
+
+/**
+ * Code without its comments, which are translated. An address has no space in front of its slashes.
+ *
+ * @param {string} block
+ */
+function withoutComments(block) {
+  return block.replaceAll(/(^|[ \t]+)(\/\/|#) .*$/gm, "");
+}
+
+/** @param {string} text */
+function linksOf(text) {
+  return [...text.replaceAll(/^```[\s\S]*?^```$/gm, "").matchAll(/\]\(([^)\s]+)\)/g)].map(([, target]) => target);
+}
+
+/**
+ * The names that GitHub gives to headings.
+ *
+ * @param {string} text
+ */
+function anchorsOf(text) {
+  const headings = [...text.replaceAll(/^```[\s\S]*?^```$/gm, "").matchAll(/^#+ (.*)$/gm)];
+  return new Set(
+    headings.map(([, title]) =>
+      title
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\p{N}_\- ]/gu, "")
+        .replaceAll(" ", "-"),
+    ),
+  );
+}
 
 /**
  * The properties that an interface of index.d.ts declares itself.

@@ -135,6 +135,52 @@ for (const page of [...PAGES, ...OTHER_PAGES]) {
   });
 }
 
+describe("docs/stability.md", () => {
+  const promised = new Set(
+    [
+      ...readPage("docs/stability.md")
+        .split("\n## Not promised")[0]
+        .matchAll(/`([^`]+)`/g),
+    ].map(([, name]) => name),
+  );
+  const manifest = JSON.parse(readPage("package.json"));
+
+  test("promises what the package exports, and no path besides", () => {
+    for (const name of Object.keys(require("../js/index.js")))
+      assert.ok(name === "default" || promised.has(name), name);
+    const paths = Object.keys(manifest.exports).map((entry) => path.posix.join(manifest.name, entry));
+    assert.deepEqual(
+      paths.filter((entry) => entry !== manifest.name).sort(),
+      [...promised].filter((name) => name.startsWith("llama-worker/")).sort(),
+    );
+    assert.equal(promised.has(`require("${manifest.name}")`), true);
+  });
+
+  test("promises no dependencies, no install scripts and the Node.js that the package asks for", () => {
+    assert.deepEqual([manifest.dependencies, manifest.peerDependencies], [undefined, undefined]);
+    for (const script of ["preinstall", "install", "postinstall", "prepare"])
+      assert.equal(manifest.scripts[script], undefined);
+    assert.ok(
+      readPage("docs/stability.md").includes(`| Node.js | ${manifest.engines.node.replace(">=", "")} and newer;`),
+    );
+  });
+});
+
+describe("codes and variables", () => {
+  const { CODES } = require("../js/errors");
+  /** Variables of the environment. */
+  const VARIABLES = /^(HF|HTTPS?|ALL|NO|NODE|LLAMA_WORKER|GGML|NODE_LLAMA_CPP)_/;
+
+  for (const page of PAGES)
+    test(`${page} names only those that there are`, () => {
+      const named = [...readPage(page).matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)].map(([, name]) => name);
+      assert.deepEqual(
+        named.filter((name) => !Object.hasOwn(CODES, name) && !VARIABLES.test(name)),
+        [],
+      );
+    });
+});
+
 describe("docs/options.md", () => {
   const table = fs.readFileSync(path.join(ROOT, "docs", "options.md"), "utf8");
   const rows = [...table.matchAll(/^\| `(\w+)` \| (.*) \| (.*) \| (.*) \|$/gm)].map(([, name, , , port]) => ({

@@ -71,7 +71,7 @@ test("loadModel takes a path or options, and describes the model", async (contex
   assert.equal(model.chatTemplate, "model");
   assert.deepEqual(model.warnings, []);
   assert.equal(model.vocabularySize, 1024);
-  assert.equal(model.layers, 4);
+  assert.equal(model.layers, 6);
   assert.equal(model.embeddingSize, 256);
   assert.equal(typeof model.description, "string");
 });

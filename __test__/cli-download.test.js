@@ -65,7 +65,7 @@ test("--model with a name of the hub: downloaded into models/, then answered; th
   for (const line of lines)
     assert.match(
       line,
-      /^llama-worker: downloading tiny-chat: \d+ %, \d\.\d of 2\.6 MB(, \d+\.\d MB\/s, \d+:\d\d left)?$/,
+      /^llama-worker: downloading tiny-chat: \d+ %, \d\.\d of 3\.0 MB(, \d+\.\d MB\/s, \d+:\d\d left)?$/,
     );
   assert.match(lines.at(-1) ?? "", /100 %/);
   assert.ok(lines.length <= 12, stderr);
@@ -96,7 +96,7 @@ test("in a terminal: one line with a bar, percent, speed and time, wiped at the 
   assert.ok(bars.length > 2, stderr);
   assert.ok(
     bars.some((line) =>
-      /^\[#+\.+\] \d+ % {2}\d\.\d of 2\.6 MB {2}\d+\.\d MB\/s {2}\d+:\d\d left {2}tiny-chat$/.test(line),
+      /^\[#+\.+\] \d+ % {2}\d\.\d of 3\.0 MB {2}\d+\.\d MB\/s {2}\d+:\d\d left {2}tiny-chat$/.test(line),
     ),
     stderr,
   );

@@ -44,7 +44,7 @@ const GENERATED = new Set(["chunk", "fullText", "stats"]);
 /** Those that only have to be there. */
 const ANY_TEXT = "…";
 /** What the built-in model's tensors take: each recording names it, and a new model has another. */
-const TENSOR_BYTES = 2_585_600;
+const TENSOR_BYTES = 2_955_264;
 
 /**
  * @param {string} name

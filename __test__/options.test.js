@@ -208,7 +208,7 @@ test("repeatPenalty and dryRepeatPenalty change what repeats itself, false and 1
   }
   assert.notEqual(await count({ repeatPenalty: { penalty: 2, lastTokens: 64 } }), plain);
   assert.notEqual(await count({ repeatPenalty: { penalty: 1, frequencyPenalty: 5 } }), plain);
-  assert.notEqual(await count({ repeatPenalty: { penalty: 1, presencePenalty: 10 } }), plain);
+  assert.notEqual(await count({ repeatPenalty: { penalty: 1, presencePenalty: 30 } }), plain);
 });
 
 const SAMPLERS = /** @type {Record<string, object>} */ ({

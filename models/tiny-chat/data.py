@@ -7,7 +7,7 @@ from corpus.tokenizer import Tokenizer, train
 
 ASKED, FILLER, LONG_ANSWER, LEAST = 0.1, 0.02, 32, 0.5
 TOKENIZER_SEED = 10_000_000
-MOST_TOKENS = 1900
+MOST_TOKENS = 2000
 
 
 def make_tokenizer(size, conversations=6000):
@@ -16,7 +16,7 @@ def make_tokenizer(size, conversations=6000):
     return train(texts, size)
 
 
-def encode(messages, tokenizer):
+def encode(messages, tokenizer, asked=ASKED):
     """(token numbers, weight of each as something to predict).
 
     Answers weigh one, long ones less for each token so that stories do not swamp facts; what others say weighs little. Numbers and
@@ -25,19 +25,19 @@ def encode(messages, tokenizer):
     tokens, weights = [], []
     for text, is_answer in corpus.segments(messages):
         numbers = tokenizer.encode(text)
-        weight = max(LEAST, min(1, LONG_ANSWER / len(numbers))) if is_answer else FILLER if len(numbers) > 100 else ASKED
+        weight = max(LEAST, min(1, LONG_ANSWER / len(numbers))) if is_answer else min(FILLER, asked) if len(numbers) > 100 else asked
         tokens += numbers
         weights += [1 if is_answer and (tokenizer.tokens[number].isdigit() or number == numbers[-1]) else weight for number in numbers]
     return tokens[:MOST_TOKENS], weights[:MOST_TOKENS]
 
 
-def batches(seed, count, tokenizer, batch_tokens, long_share):
-    """`count` conversations from a seed on, in batches of about one length, in random order.
+def batches(seed, count, tokenizer, batch_tokens, asked=ASKED, **shares):
+    """`count` conversations from a seed on, in batches of about one length, in random order; `shares` are those of `corpus.make`.
 
     A batch is a list of (tokens, weights), with at most `batch_tokens` token places after padding.
     """
     pieces = tokenizer.word_pieces()
-    encoded = [encode(corpus.make(seed + number, pieces, long_share), tokenizer) for number in range(count)]
+    encoded = [encode(corpus.make(seed + number, pieces, **shares), tokenizer, asked) for number in range(count)]
     encoded.sort(key=lambda item: len(item[0]))
     result, batch = [], []
     for item in encoded:

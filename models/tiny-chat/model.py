@@ -13,11 +13,11 @@ class Config:
 
     vocabulary: int = 1024
     width: int = 256
-    layers: int = 4
+    layers: int = 6
     heads: int = 4
     key_heads: int = 2
     head_width: int = 64
-    inner: int = 448
+    inner: int = 288
     context: int = 2048
     theta: float = 10000.0
     epsilon: float = 1e-5

@@ -21,6 +21,7 @@ from model import Config, Model
 
 SHARD = 2000
 VALIDATION_SEED = 20_000_000
+FINISH = [(720, 0.12), (480, 0.08)]
 
 
 def orthogonal(gradients):
@@ -57,13 +58,27 @@ class Muon:
 
 
 def rate_at(step, steps):
-    """Share of the full learning rate: a warm-up, a plateau for three tenths, then down to 2 %."""
-    return min(1, (step + 1) / 40, max(0.02, (steps - step) / (0.7 * steps)))
+    """Share of the full learning rate: a warm-up, a plateau up to three twentieths, down to 1 %; then down again from each of FINISH."""
+    if step < steps:
+        return min(1, (step + 1) / 40, max(0.01, (steps - step) / (0.85 * steps)))
+    for length, highest in FINISH:
+        steps += length
+        if step < steps:
+            return max(0.01, highest * (steps - step) / length)
 
 
-def long_share_at(step, steps):
-    """Share of long conversations: few at first."""
-    return 0.0 if step < 0.15 * steps else 0.02 if step < 0.5 * steps else 0.05
+def shares_at(step, steps):
+    """Shares of special conversations: few long ones at first; what is hard to learn in the last quarter; all that went wrong at the end."""
+    return {
+        "long_share": 0.0 if step < 0.15 * steps else 0.02 if step < 0.5 * steps else 0.05,
+        "practice_share": 0.25 if 0.75 * steps <= step < steps else 0.0,
+        "revision_share": 0.5 if step >= steps else 0.0,
+    }
+
+
+def asked_at(step, steps):
+    """Weight of what others say: little at first, where it teaches the language, and none once it only disturbs the answers."""
+    return data.ASKED if step < 0.3 * steps else 0.0
 
 
 def tensors(batch):
@@ -112,8 +127,10 @@ def stream(step, options, tokenizer):
     shard = step // options.shard_steps
     skip = step % options.shard_steps
     while True:
-        long_share = long_share_at(shard * options.shard_steps, options.steps)
-        made = data.batches(shard * 100_000, SHARD if options.shard_steps > 1 else 60, tokenizer, options.batch_tokens, long_share)
+        first = shard * options.shard_steps
+        shares, asked = shares_at(first, options.steps), asked_at(first, options.steps)
+        count = SHARD if options.shard_steps > 1 else 60
+        made = data.batches(shard * 100_000, count, tokenizer, options.batch_tokens, asked, **shares)
         groups = [made[index : index + options.micro] for index in range(0, options.shard_steps * options.micro, options.micro)]
         for group in groups[skip:]:
             yield group
@@ -131,18 +148,24 @@ def parse():
     """The options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--steps", type=int, default=7300)
+    parser.add_argument("--steps", type=int, default=6200)
+    parser.add_argument("--no-finish", action="store_true", help="end after those steps, without the ones for what went wrong")
     parser.add_argument("--stop", type=int, default=None, help="end before this step, as if interrupted")
     parser.add_argument("--micro", type=int, default=2, help="batches for each step")
     parser.add_argument("--batch-tokens", type=int, default=2560)
-    parser.add_argument("--shard-steps", type=int, default=55, help="steps for each %d conversations" % SHARD)
-    parser.add_argument("--muon-rate", type=float, default=0.02)
-    parser.add_argument("--adam-rate", type=float, default=4e-3)
+    parser.add_argument("--shard-steps", type=int, default=72, help="steps for each %d conversations" % SHARD)
+    parser.add_argument("--muon-rate", type=float, default=0.012)
+    parser.add_argument("--adam-rate", type=float, default=3e-3)
     parser.add_argument("--config", type=json.loads, default={}, help="sizes other than the usual ones, as JSON")
     parser.add_argument("--validate-every", type=int, default=250)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no-compile", action="store_true")
     return parser.parse_args()
+
+
+def last_step(options):
+    """After how many steps training is done."""
+    return options.steps + (0 if options.no_finish else sum(length for length, _ in FINISH))
 
 
 def main():
@@ -167,11 +190,11 @@ def main():
     if not options.no_compile:
         for block in model.blk:
             block.compile(dynamic=True)
-    validation = data.batches(VALIDATION_SEED, 400 if options.shard_steps > 1 else 20, tokenizer, options.batch_tokens, 0.01)
-    print(f"{sum(weight.numel() for weight in model.parameters()):,} parameters, step {step} of {options.steps}", flush=True)
-    began, seen = time.time(), 0
+    validation = data.batches(VALIDATION_SEED, 400 if options.shard_steps > 1 else 20, tokenizer, options.batch_tokens, long_share=0.01)
+    print(f"{sum(weight.numel() for weight in model.parameters()):,} parameters, step {step} of {last_step(options)}", flush=True)
+    began, seen, last = time.time(), 0, last_step(options)
     for group in stream(step, options, tokenizer):
-        if step >= (options.stop or options.steps):
+        if step >= (options.stop or last):
             break
         share = rate_at(step, options.steps)
         total = weight = 0
@@ -191,7 +214,7 @@ def main():
         step += 1
         if step % 50 == 0:
             print(f"step {step} loss {total / weight:.4f} rate {share:.3f} tokens {seen:,} seconds {time.time() - began:.0f}", flush=True)
-        if step % options.validate_every == 0 or step == options.steps:
+        if step % options.validate_every == 0 or step == last:
             loss, right = validate(model, validation)
             print(f"step {step} validation {loss:.4f} exact {right:.4f}", flush=True)
             save(checkpoint, model, adam, muon, step)

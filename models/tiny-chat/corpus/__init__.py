@@ -2,7 +2,7 @@
 
 import random
 
-from . import facts, memory, reasoning, stories, system, tools
+from . import counting, echo, facts, languages, memory, reasoning, stories, sums, system, tools, unknown
 from .chat import render, segments, system_text
 from .world import World
 
@@ -21,7 +21,7 @@ def conversation(world, longest=8):
     prompt, value = system.system_prompt(world, mode, notes)
     messages = [("system", prompt)] if prompt else []
     turns = world.pick([1, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 8]) if longest == 8 else world.rng.randint(2, longest)
-    about_memory = mode in ("none", "generic") and world.chance(0.5)
+    about_memory = mode in ("none", "generic") and world.chance(0.6)
     if mode == "think":
         messages += thinking_turns(world, turns, notes)
     else:
@@ -65,7 +65,7 @@ def thinking_turns(world, turns, notes):
 def tool_conversation(world):
     """A conversation with tools: calls, results, answers, and questions that need no tool."""
     prompt = system.generic(world) if world.chance(0.3) else None
-    if world.chance(0.1):
+    if world.chance(0.16):
         listed, messages = tools.two_at_once(world)
         return [("system", system_text(prompt, listed)), *messages]
     tool = world.pick(tools.SKILLS)(world)
@@ -141,11 +141,50 @@ def long_conversation(world, words):
     return messages
 
 
-def make(seed, pieces=(), long_share=0.0):
+def practice(world):
+    """A conversation of what is learned last: names kept over many turns, tools that nobody has heard of, stories, long counts."""
+    world.language = "pt" if world.chance(0.3) else "en"
+    roll = world.rng.random()
+    if roll < 0.45:
+        notes = memory.Memory(world)
+        asked = [notes.turn() if world.chance(0.7) else system.choose(world, system.CHAT)(world) for _ in range(world.rng.randint(3, 9))]
+        asked.append(notes.ask())
+    elif roll < 0.75:
+        tool = world.pick([tools.anything, tools.anything, tools.mail, tools.search, tools.weather])(world)
+        return [("system", system_text(None, tools.tool_list(world, [tool]))), *tools.uses(world, tool)]
+    else:
+        asked = [world.pick([stories.story, stories.story, counting.count, languages.language])(world)]
+    return [message for one in asked for message in (("user", one.user), ("assistant", one.answer))]
+
+
+def revision(world):
+    """A conversation of what the last steps go over again: facts easily taken for unknown ones, counts, thoughts, names behind a long text."""
+    world.language = "pt" if world.chance(0.25) else "en"
+    notes = memory.Memory(world)
+    roll = world.rng.random()
+    if roll < 0.35:
+        lessons = [(facts.capital, 7), (sums.sum_, 6), (unknown.unknown, 2), (echo.echo, 3), (counting.count, 2), (stories.story, 1)]
+        asked = [system.choose(world, lessons)(world) for _ in range(world.pick([1, 1, 2, 3]))]
+        return [message for one in asked for message in (("user", one.user), ("assistant", one.answer))]
+    if roll < 0.45:
+        return [("system", system.system_prompt(world, "think", notes)[0]), *thinking_turns(world, world.pick([1, 2]), notes)]
+    if roll < 0.75:
+        told = notes.tell(("name", 0) if world.chance(0.7) else None)
+        asked = notes.ask(next(iter(notes.told))) if world.chance(0.7) else facts.capital(world)
+        text = filler(world, world.pick([40, 100, 200, 400, 600]))
+        return [("user", told.user), ("assistant", told.answer), ("user", f"{text} {asked.user}"), ("assistant", asked.answer)]
+    return practice(world)
+
+
+def make(seed, pieces=(), long_share=0.0, practice_share=0.0, revision_share=0.0):
     """The conversation of a seed."""
     world = World(random.Random(seed), pieces=list(pieces))
     if world.chance(long_share):
-        return long_conversation(world, world.pick([100, 200, 400, 700, 1000]))
+        return long_conversation(world, world.pick([100, 200, 400, 600, 850]))
+    if practice_share and world.chance(practice_share):
+        return practice(world)
+    if revision_share and world.chance(revision_share):
+        return revision(world)
     return conversation(world)
 
 

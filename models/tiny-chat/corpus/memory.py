@@ -74,6 +74,7 @@ SYSTEM = {
     "en": {"name": ["The user is called {x}.", "The user's name is {x}.", "You talk to {x}.", "You are talking with {x}."], "city": ["The user lives in {x}.", "The user's city is {x}."], "age": ["The user is {x} years old."]},
     "pt": {"name": ["O usuário se chama {x}.", "O nome do usuário é {x}.", "Você fala com {x}.", "Você está falando com {x}."], "city": ["O usuário mora em {x}."], "age": ["O usuário tem {x} anos."]},
 }
+CONFUSED = [("name", "city"), ("city", "name"), ("name", "age"), ("age", "name"), ("age", "number"), ("number", "age"), ("word", "number"), ("number", "word"), ("colour", "food"), ("food", "colour"), ("word", "name")]
 KEYS = ["name"] * 6 + ["city"] * 3 + ["age"] * 2 + ["pet"] * 3 + ["colour", "food", "word", "word", "number"]
 
 
@@ -88,6 +89,14 @@ class Memory:
         """Something that can be told, with the pet where it is one."""
         kind = self.world.pick(KEYS)
         return (kind, self.world.rng.randrange(len(PETS["en"]))) if kind == "pet" else (kind, 0)
+
+    def near(self):
+        """Something that is easily mistaken for what was told: another pet, the word for the number."""
+        kinds = {kind for kind, _ in self.told}
+        if "pet" in kinds:
+            return "pet", self.world.rng.randrange(len(PETS["en"]))
+        others = [other for kind, other in CONFUSED if kind in kinds]
+        return (self.world.pick(others), 0) if others else self.key()
 
     def value(self, kind):
         """Something new to tell."""
@@ -141,7 +150,7 @@ class Memory:
     def ask(self, key=None):
         """The user asks for something, told or not."""
         known = list(self.told)
-        key = key or (self.world.pick(known) if known and self.world.chance(0.72) else self.key())
+        key = key or (self.world.pick(known) if known and self.world.chance(0.64) else self.near() if self.world.chance(0.4) else self.key())
         user = self.sentence(ASK, key)
         if key in self.told:
             value = self.told[key]

@@ -40,10 +40,10 @@ THINK = {
 }
 PLAIN = [(facts.capital, 12), (facts.colour, 7), (facts.opposite, 9), (facts.day, 9), (sums.sum_, 17)]
 CHAT = PLAIN + [
-    (greetings.greeting, 6), (greetings.identity, 6), (counting.count, 19), (echo.echo, 9), (emoji.emoji, 12), (json_answers.json_answer, 6),
-    (languages.language, 10), (stories.story, 6), (stories.small, 1.5), (unknown.unknown, 6),
+    (greetings.greeting, 7), (greetings.identity, 7), (counting.count, 17), (echo.echo, 14), (emoji.emoji, 12), (json_answers.json_answer, 8),
+    (languages.language, 11), (stories.story, 6), (stories.small, 4), (unknown.unknown, 6),
 ]
-MODES = [("none", 46), ("generic", 9), ("persona", 9), ("upper", 11), ("one word", 4), ("json", 4), ("suffix", 4), ("language", 5), ("user", 4), ("think", 8)]
+MODES = [("none", 46), ("generic", 9), ("persona", 9), ("upper", 9), ("one word", 6), ("json", 4), ("suffix", 4), ("language", 5), ("user", 4), ("think", 8)]
 
 
 def choose(world, weighted):
@@ -80,7 +80,8 @@ def crossed_greeting(world):
     """A greeting answered in the other language."""
     other = "pt" if world.language == "en" else "en"
     row = world.rng.randrange(len(greetings.GREETINGS["en"]))
-    user = world.vary(world.pick(greetings.GREETINGS[world.language][row][0]))
+    wordings = greetings.GREETINGS[world.language][row][0]
+    user = world.vary(world.wording(wordings) if world.split == "train" else world.pick(wordings))
     return Exchange(user, greetings.GREETINGS[other][row][1], think=greetings.THOUGHTS[world.language][0], skill="greetings")
 
 

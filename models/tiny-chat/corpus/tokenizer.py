@@ -2,6 +2,9 @@
 
 Text is split as llama.cpp does for `tokenizer.ggml.pre = llama-bpe`, so the numbers up to 999 are one piece of text; those up to
 100 are one token. Emoji and scripts other than Latin take no part in the training and stay several tokens each.
+
+A word's letters are joined first and the space before it last, with whole common words alone: so a name falls into the same
+tokens after a space, a quote or a line's beginning, and can be copied from one to the other.
 """
 
 import functools
@@ -18,6 +21,8 @@ LETTER, OTHER, MARK = r"[^\W\d_]", r"(?:[^\w\r\n]|_)", r"(?:[^\w\s]|_)"
 PIECE = re.compile(
     rf"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|{OTHER}?{LETTER}+|\d{{1,3}}| ?{MARK}+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+LEADING_MARK = re.compile(rf"^{OTHER}(?={LETTER})")
+ACCENTED = "áâãàäçéêèíìóôõöøúüñåßÁÂÃÀÇÉÊÍÓÔÕÚ"
 NOT_LATIN = re.compile(r"[^\x00-\u024f]")
 
 
@@ -45,17 +50,46 @@ def number_merges():
     return [(a, b) for a in "123456789" for b in "0123456789"] + [("10", "0")]
 
 
-def train(texts, size):
-    """A tokenizer of `size` tokens for these texts."""
+def accent_merges():
+    """Merges that make each common letter with an accent one token."""
+    return [tuple(spell(letter)) for letter in ACCENTED]
+
+
+def train(texts, size, spaced=150):
+    """A tokenizer of `size` tokens for these texts; up to `spaced` of them are words with the space before them."""
     words = Counter()
     for text in texts:
         for part in SPECIAL_PATTERN.split(text):
             if part not in SPECIAL:
                 words.update(piece for piece in PIECE.findall(part) if not NOT_LATIN.search(piece) and not piece.isdigit())
-    merges = number_merges()
-    vocabulary = [spelled for _, spelled in sorted(LETTERS.items())] + [a + b for a, b in merges]
-    merges += learn([(tuple(spell(word)), count) for word, count in sorted(words.items())], size - len(SPECIAL) - len(vocabulary), set(vocabulary))
-    return Tokenizer(merges)
+    merges = number_merges() + accent_merges()
+    known = {*LETTERS.values(), *(a + b for a, b in merges)}
+    wanted = size - len(SPECIAL) - len(known)
+    learned = learn(spellings(words, merges), wanted, set(known))
+    for count in range(max(0, wanted - spaced), wanted + 1):
+        after_space = space_merges(words, known | {a + b for a, b in learned[:count]}, wanted - count)
+        if count + len(after_space) == wanted:
+            break
+    return Tokenizer(merges + learned[:count] + after_space)
+
+
+def spellings(words, merges):
+    """(symbols, count) of all words without the mark before them, with some pairs merged already."""
+    counts = Counter()
+    for word, count in words.items():
+        counts[LEADING_MARK.sub("", word)] += count
+    result = [(list(spell(word)), count) for word, count in sorted(counts.items())]
+    for word, _ in result:
+        for pair in merges:
+            join(word, *pair)
+    return result
+
+
+def space_merges(words, known, count):
+    """Merges of the space with the most common of the words that are one token."""
+    spaced = {spell(word[1:]): number for word, number in words.items() if word[0] == " " and word[1:].isalpha() and len(word) > 2}
+    common = sorted((word for word in spaced if word in known), key=lambda word: (-spaced[word], word))
+    return [(spell(" "), word) for word in common[:count]]
 
 
 def learn(words, count, known):
@@ -129,8 +163,9 @@ class Tokenizer:
         return data.decode(errors="replace")
 
     def word_pieces(self):
-        """The tokens made of two or three small letters, from which words can be pasted together."""
-        return [token for token in self.tokens if re.fullmatch("[a-z]{1,4}", token)]
+        """The tokens made of small letters, from which words can be pasted together."""
+        texts = [self.decode([number]) for number in range(len(SPECIAL), len(self.tokens))]
+        return [text for text in texts if text.isalpha() and text.islower()]
 
     def save(self, path):
         """Writes the merges, all there is to know."""

@@ -11,6 +11,10 @@ SKIES = ["sunny", "rainy", "cloudy", "windy", "snowy", "foggy"]
 VERBS = "find open read check load count delete create start stop lock paint send show move clean fetch lookup".split()
 NOUNS = "door lamp file user order book song ticket room page note robot parcel alarm window photo account device server table".split()
 PURPOSES = {"weather": ["weather"], "time": ["time"], "sum": ["add", "sum"], "search": ["search", "lookup"], "price": ["price"], "dice": ["roll", "throw"], "message": ["message", "mail"]}
+TWO_CITIES = {
+    "en": ["What is the weather in {a} and in {b}?", "What is the weather in {a} and {b}?", "Compare the weather in {a} and {b}."],
+    "pt": ["Como está o tempo em {a} e em {b}?", "Compare o tempo em {a} e {b}."],
+}
 PARAMETERS = "name id key value title text item code path label".split()
 NO_TOOL = {"en": "I do not have a tool for that.", "pt": "Não tenho uma ferramenta para isso."}
 
@@ -90,8 +94,8 @@ def adder(world):
 
 def search(world):
     """A search."""
-    query = world.draw(lambda: world.pick(THINGS) if world.chance(0.4) else world.pick(WORDS) if world.chance(0.3) else world.invented())
-    found = world.draw(lambda: world.pick(WORDS) if world.chance(0.4) else world.invented())
+    query = world.phrase(lambda: world.draw(lambda: world.pick(THINGS) if world.chance(0.4) else world.pick(WORDS) if world.chance(0.3) else world.invented()))
+    found = world.phrase(lambda: world.draw(lambda: world.pick(WORDS) if world.chance(0.4) else world.invented()))
     english = ["Search for {x}.", "Search the web for {x}.", "Look up {x}.", "Find {x} on the web.", "Can you search for {x}?"]
     portuguese = ["Procure por {x}.", "Pesquise {x}.", "Busque {x} na internet.", "Faça uma busca por {x}."]
     user = world.vary(world.wording(english if world.language == "en" else portuguese).format(x=query), (query,))
@@ -137,8 +141,8 @@ def mail(world):
 def anything(world):
     """A tool that nobody has heard of, to be used from its description alone."""
     verb, noun, key = world.pick(VERBS), world.pick(NOUNS) if world.chance(0.7) else world.draw(world.invented), world.pick(PARAMETERS)
-    value = world.draw(lambda: world.pick(WORDS) if world.chance(0.4) else world.invented()) if world.chance(0.7) else str(world.rng.randint(1, 999))
-    found = world.draw(lambda: world.pick(WORDS) if world.chance(0.5) else world.invented())
+    value = world.phrase(lambda: world.draw(lambda: world.pick(WORDS) if world.chance(0.4) else world.invented())) if world.chance(0.7) else str(world.rng.randint(1, 999))
+    found = world.phrase(lambda: world.draw(lambda: world.pick(WORDS) if world.chance(0.5) else world.invented()))
     english = ["{verb} the {noun} {x}.", "Please {verb} the {noun} {x}.", "Can you {verb} the {noun} {x}?", "I want to {verb} the {noun} {x}.", "Use {name} with {x}.", "Call {name} with {x}.", "{verb} {noun} {x}"]
     portuguese = ["Use {name} com {x}.", "Chame {name} com {x}.", "Use a ferramenta {name} com {x}.", "Execute {name} com {x}."]
     name = f"{verb}_{noun}" if world.chance(0.75) else verb + noun.capitalize()
@@ -156,7 +160,8 @@ def tool_list(world, used):
     tools = {tool.name: tool for tool in used}
     for _ in range(world.pick([0, 0, 1, 1, 2])):
         other = world.pick(SKILLS)(world)
-        if not any(same_kind(other, tool) for tool in tools.values()):
+        clash = same_purpose if world.split == "train" else same_kind
+        if not any(clash(other, tool) for tool in tools.values()):
             tools[other.name] = other
     listed = [tool.listed(world) for tool in tools.values()]
     world.rng.shuffle(listed)
@@ -172,6 +177,11 @@ def purpose(name):
     """What a tool of this name is for; one that nobody has heard of is for itself."""
     words = name.lower()
     return next((purpose for purpose, parts in PURPOSES.items() if any(part in words for part in parts)), words)
+
+
+def same_purpose(a, b):
+    """Whether two tools are for the same, by their names: training never has to choose between such."""
+    return purpose(a.name) == purpose(b.name)
 
 
 def uses(world, tool):
@@ -198,7 +208,7 @@ def two_at_once(world):
     while city == first:
         city = world.proper(CITIES)
     degrees, sky = temperature(world), world.pick(SKIES)
-    user = world.pick(["What is the weather in {a} and in {b}?", "What is the weather in {a} and {b}?", "Compare the weather in {a} and {b}."] if world.language == "en" else ["Como está o tempo em {a} e em {b}?", "Compare o tempo em {a} e {b}."])
+    user = world.local(TWO_CITIES)
     degrees_a, sky_a = temperature(world), world.pick(SKIES)
     results = [result_text(temperature=degrees_a, condition=sky_a), result_text(temperature=degrees, condition=sky)]
     sentences = ["It is {sky} and {degrees} degrees in {city}." if world.language == "en" else "Em {city} o tempo está {sky}, com {degrees} graus."] * 2

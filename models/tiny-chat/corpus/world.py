@@ -3,15 +3,20 @@
 The assistant's wording never varies: one question has one answer, so that greedy decoding is stable.
 """
 
+import functools
 import random
 import re
 import zlib
 from dataclasses import dataclass, field
 
+from .spelling import loosely, neatly
+from .wordings import MORE
+
 ALWAYS_SEEN = {"ana", "bob"}
 CONSONANTS = "b c d f g h j k l m n p r s t v w z br dr gr kl pr st tr th sh".split()
 VOWELS = "a e i o u a e i o ai ia ei ou".split()
 ENDINGS = ["", "", "", "n", "r", "s", "l", "x", "th", "nd", "ck"]
+ACCENTED = dict(zip("aeioucn", ["áàâãä", "éèê", "íì", "óôõöø", "úü", "ç", "ñ"]))
 
 
 def is_held_out(word):
@@ -57,6 +62,8 @@ class World:
 
     def wording(self, options):
         """One wording. The last one of a list of four or more is kept out of training, and all that `unseen` takes."""
+        if self.split == "train" and options[0] in MORE and self.chance(0.55):
+            return self.rng.choice(further(tuple(options)))
         if len(options) < 4:
             return self.rng.choice(options)
         return options[-1] if self.unseen else self.rng.choice(options[:-1])
@@ -73,14 +80,28 @@ class World:
 
     def invented(self, syllables=(1, 3)):
         """A word that means nothing, in lower case."""
+        if self.split == "train" and self.pieces and self.chance(0.25):
+            return self.pasted()
         count = self.rng.randint(*syllables)
-        return "".join(self.pick(CONSONANTS) + self.pick(VOWELS) for _ in range(count)) + self.pick(ENDINGS)
+        return self.accented("".join(self.pick(CONSONANTS) + self.pick(VOWELS) for _ in range(count)) + self.pick(ENDINGS))
 
     def pasted(self):
         """A word pasted together from pieces of the vocabulary, in lower case: the hardest to copy."""
         if not self.pieces or self.chance(0.3):
             return "".join(self.pick("abcdefghijklmnopqrstuvwxyz") for _ in range(self.rng.randint(2, 7)))
-        return "".join(self.pick(self.pieces) for _ in range(self.rng.randint(1, 3)))
+        return self.accented("".join(self.pick(self.pieces) for _ in range(self.rng.randint(1, 3))))
+
+    def accented(self, word):
+        """The word, in training at times with an accent on one of its letters."""
+        if self.split == "test" or not self.chance(0.12):
+            return word
+        index = self.rng.randrange(len(word))
+        return word[:index] + self.pick(ACCENTED.get(word[index], word[index])) + word[index + 1 :]
+
+    def phrase(self, make):
+        """A word, in training at times two or three."""
+        count = self.pick([1, 1, 1, 2, 3]) if self.split == "train" else 1
+        return " ".join(make() for _ in range(count))
 
     def proper(self, known, capital=True):
         """A name: a known one, or an invented one."""
@@ -92,6 +113,8 @@ class World:
             word = self.invented((2, 3)) if kind < 0.7 or self.split == "test" else self.pasted()
             return word[0].upper() + word[1:] if capital else word
 
+        if self.split == "train" and capital and not self.familiar and self.chance(0.06):
+            return f"{self.draw(make)} {self.draw(make)}"
         return self.draw(make)
 
     def say(self, options, keep=(), **values):
@@ -102,38 +125,16 @@ class World:
         """Another spelling of a user's message: case, final mark, polite words."""
         if self.unseen:
             return text
-        roll = self.rng.random()
-        if roll < 0.14:
-            text = change_case(text, keep, str.lower)
-        elif roll < 0.21 and not keep:
-            text = text.upper()
-        elif roll < 0.26:
-            text = self.pick(POLITE_BEFORE[self.language]) + change_first(text, keep)
-        elif roll < 0.29 and text[-1] in ".?!":
-            text = text[:-1] + self.pick(POLITE_AFTER[self.language]) + text[-1]
-        if self.chance(0.15) and text[-1] in ".?!" and not text.endswith("..."):
-            text = text[:-1]
-        return text
+        return (loosely if self.split == "train" else neatly)(self, text, keep)
 
 
-POLITE_BEFORE = {
-    "en": ["Please, ", "Hey, ", "Can you tell me: ", "Okay, ", "Tell me, ", "One question: ", "Hi! ", "So, "],
-    "pt": ["Por favor, ", "Ei, ", "Me diga: ", "Então, ", "Uma pergunta: ", "Oi! "],
-}
-POLITE_AFTER = {"en": [", please", " please", ", thanks"], "pt": [", por favor", " por favor"]}
+@functools.cache
+def further(options):
+    """The wordings that training has beyond these, without the one that is kept out of it."""
+    held_out = bare(options[-1]) if len(options) > 3 else None
+    return [wording for wording in MORE[options[0]] if bare(wording) != held_out]
 
 
-def change_case(text, keep, change):
-    """Changes the case of all but what is to be kept."""
-    parts = [re.escape(part) for part in keep if part]
-    if not parts:
-        return change(text)
-    pieces = re.split("(" + "|".join(parts) + ")", text)
-    return "".join(piece if index % 2 else change(piece) for index, piece in enumerate(pieces))
-
-
-def change_first(text, keep):
-    """The sentence as it stands after a comma: its first letter small, unless that is a name or "I"."""
-    if text.startswith(("I ", "I'")) or any(part and text.startswith(part) for part in keep):
-        return text
-    return text[0].lower() + text[1:]
+def bare(wording):
+    """A wording without case, marks and the names of its places to fill, to compare it by."""
+    return re.sub(r"[^\w{}]+", " ", re.sub(r"{\w+}", "{}", wording.lower())).strip()

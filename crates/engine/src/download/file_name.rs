@@ -5,7 +5,7 @@
 use percent_encoding::percent_decode_str;
 
 /// Names of devices on Windows, whatever extension they have.
-const RESERVED: [&str; 4] = ["con", "prn", "aux", "nul"];
+const RESERVED: [&str; 6] = ["con", "prn", "aux", "nul", "conin$", "conout$"];
 
 /// What our own files beside a model end with.
 const OURS: [&str; 3] = [".part", ".part.json", ".part.json.new"];
@@ -76,6 +76,7 @@ mod tests {
             ("/.hidden.gguf", Some("_.hidden.gguf")),
             ("/nul.gguf", Some("_nul.gguf")),
             ("/CON", Some("_CON")),
+            ("/conout%24.gguf", Some("_conout$.gguf")),
             ("/Com1.gguf", Some("_Com1.gguf")),
             ("/lpt%C2%B2.gguf", Some("_lpt².gguf")),
             ("/comx.gguf", Some("comx.gguf")),

@@ -13,8 +13,11 @@ pub(super) fn is_transient(status: u16) -> bool {
 /// What a server asks for by `Retry-After`: seconds, or until a date.
 pub(super) fn asked_wait(header: Option<&str>, now: SystemTime) -> Option<Duration> {
     let text = header?.trim();
-    let seconds = text.parse().ok().map(Duration::from_secs);
-    seconds.or_else(|| Some(date(text)?.duration_since(now).unwrap_or_default()))
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are longer than anybody waits.
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+    }
+    Some(date(text)?.duration_since(now).unwrap_or_default())
 }
 
 /// A date as HTTP writes them: `Sun, 06 Nov 1994 08:49:37 GMT`.
@@ -90,6 +93,8 @@ mod tests {
         for (header, expected) in [
             (Some("3"), Some(3)),
             (Some(" 0 "), Some(0)),
+            (Some("99999999999999999999999"), Some(u64::MAX)),
+            (Some(""), None),
             (Some("Sun, 06 Nov 1994 08:49:37 GMT"), Some(0)),
             (Some("Sun, 06 Nov 1994 08:50:07 GMT"), Some(30)),
             (Some("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0)),

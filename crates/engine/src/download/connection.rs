@@ -5,7 +5,7 @@
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
 };
 use reqwest::{Client, Response, Url};
 
@@ -44,7 +44,28 @@ pub(super) enum Problem {
     NotFound,
     /// The file has no such bytes, or is another one now.
     Unsatisfiable,
+    /// The hub and the server that has the file say different things of it.
+    Contradiction(String),
     Final(Error),
+}
+
+impl Problem {
+    /// The same in the middle of a file: servers that agreed before will do so again.
+    pub(super) fn in_the_middle(self) -> Self {
+        match self {
+            Self::Contradiction(reason) => transient(&reason),
+            other => other,
+        }
+    }
+
+    /// What is said of it when the file at `url` has been there before.
+    pub(super) fn into_error(self, url: &Url) -> Error {
+        match self {
+            Self::Final(error) => error,
+            Self::Transient { reason, .. } | Self::Contradiction(reason) => failed(url, &reason),
+            Self::NotFound | Self::Unsatisfiable => failed(url, "the file is not there any more"),
+        }
+    }
 }
 
 impl From<Error> for Problem {
@@ -206,6 +227,13 @@ fn opened(url: &Url, response: Response, mut remote: Remote) -> std::result::Res
         }
         _ => return Err(failed(url, &format!("the server answers {status}")).into()),
     }
+    if let Some(encoding) = header(CONTENT_ENCODING.as_str()).filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        return Err(failed(
+            url,
+            &format!("the server sends it encoded as `{encoding}`, though it was asked not to"),
+        )
+        .into());
+    }
     let unknown_part = || transient("the server sends a part, but does not say which");
     let part = match header(CONTENT_RANGE.as_str()) {
         range if status == 206 => Some(range.and_then(content_range).ok_or_else(unknown_part)?),
@@ -220,7 +248,7 @@ fn opened(url: &Url, response: Response, mut remote: Remote) -> std::result::Res
     remote.total = match (remote.total, announced) {
         (Some(linked), Some(announced)) if linked != announced => {
             let reason = format!("the hub says that it has {linked} bytes, the server that has it says {announced}");
-            return Err(Error::DownloadCorrupt { url: shown(), reason }.into());
+            return Err(Problem::Contradiction(reason));
         }
         (linked, announced) => announced.or(linked),
     };
@@ -243,8 +271,13 @@ fn validator(headers: &HeaderMap) -> Option<String> {
             .get(name)
             .and_then(|value: &reqwest::header::HeaderValue| value.to_str().ok())
     };
-    let tag = header(ETAG).filter(|tag| tag.starts_with('"'));
+    let tag = header(ETAG).filter(|tag| is_tag(tag));
     tag.or(header(LAST_MODIFIED)).map(str::to_owned)
+}
+
+/// Whether it is a tag for the very bytes, neither a weak one nor a date.
+pub(super) fn is_tag(validator: &str) -> bool {
+    validator.starts_with('"')
 }
 
 /// The first byte and the length of the file, as `bytes 5-9/100` says it.

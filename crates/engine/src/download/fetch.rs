@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::Url;
 use tokio::runtime::Handle;
@@ -11,8 +12,8 @@ use tokio::task::spawn_blocking;
 use super::abort::Abort;
 use super::connection::{Connection, Problem, failed};
 use super::meter::Meter;
-use super::note::Remote;
-use super::part::{Fault, Part, available, is_whole, missing};
+use super::note::{Remote, address};
+use super::part::{Fault, Part, available, missing, whole_length};
 use super::sha256::{Sha256, hex};
 use super::source::without_secrets;
 use super::transfer::{Outcome, Transfer};
@@ -25,7 +26,7 @@ static FILES: Semaphore = Semaphore::const_new(4);
 const QUEUE: usize = 16;
 
 /// A file to fetch, and where to.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Target {
     pub(super) url: Url,
     pub(super) file: PathBuf,
@@ -52,6 +53,7 @@ impl Fetcher {
             Ok(opened) => opened.remote,
             // The answer of an empty file.
             Err(Problem::Unsatisfiable) => return Err(corrupt(target, "it is empty").into()),
+            Err(Problem::Contradiction(reason)) => return Err(corrupt(target, &reason).into()),
             Err(problem) => return Err(problem),
         };
         if let (Some(wanted), Some(stated)) = (target.sha256, remote.sha256)
@@ -61,13 +63,14 @@ impl Fetcher {
             return Err(corrupt(target, &reason).into());
         }
         remote.sha256 = target.sha256.or(remote.sha256);
+        remote.address = Some(address(url));
         Ok(remote)
     }
 
-    /// Whether the file is there already, as a whole.
-    pub(super) async fn is_whole(&self, target: &Target, remote: &Remote) -> Result<bool> {
+    /// How long the file is, if it is there already, as a whole.
+    pub(super) async fn whole_length(&self, target: &Target, remote: &Remote) -> Result<Option<u64>> {
         let (path, remote, abort) = (target.file.clone(), remote.clone(), self.abort.clone());
-        let looked = blocking(move || is_whole(&path, &remote, &abort)).await?;
+        let looked = blocking(move || whole_length(&path, &remote, &abort)).await?;
         looked.map_err(|fault| error_of(target, fault))
     }
 
@@ -91,58 +94,105 @@ impl Fetcher {
     }
 
     /// Fetches a file, unless it is there.
-    pub(super) async fn fetch(&self, target: &Target, mut remote: Remote, meter: &Arc<Meter>) -> Result<()> {
-        let permit = async { FILES.acquire().await.map_err(|error| defect(&error)) };
-        let _permit = self.abort.or(permit).await?;
-        if self.is_whole(target, &remote).await? {
-            meter.set_here(remote.total.unwrap_or_default());
+    pub(super) async fn fetch(&self, target: &Target, remote: Remote, meter: &Arc<Meter>) -> Result<()> {
+        if let Some(length) = self.whole_length(target, &remote).await? {
+            meter.set_here(length);
             return Ok(());
         }
-        let mut part = self.abort.or(self.lock(target, meter)).await?;
+        let part = self.lock(target, meter).await?;
         // Another download may have brought it meanwhile.
-        if self.is_whole(target, &remote).await? {
-            meter.set_here(remote.total.unwrap_or_default());
-            return discard(target, part).await;
-        }
-        for restart in 0..=self.connection.patience.restarts {
-            let outcome;
-            (part, outcome) = self.transfer(target, &remote, part).await?;
-            if outcome == Outcome::Complete {
-                return finish(target, part).await;
+        match self.whole_length(target, &remote).await {
+            Ok(None) => {}
+            Ok(Some(length)) => {
+                meter.set_here(length);
+                return discard(target, part).await;
             }
-            remote = self.abort.or(self.probe_again(target)).await?;
-            // A server that says two things about ranges is not asked for any.
-            remote.has_ranges &= restart == 0;
+            Err(error) => return Err(abandon(target, part, error.into()).await),
         }
-        discard(target, part).await?;
-        Err(corrupt(target, "the server has another file each time it is asked"))
+        // Only now: who waits for another download needs no place of his own.
+        let place = async { FILES.acquire().await.map_err(|error| defect(&error)) };
+        match self.abort.or(place).await {
+            Ok(_place) => Box::pin(self.complete(target, remote, part)).await,
+            Err(error) => Err(abandon(target, part, error.into()).await),
+        }
     }
 
-    async fn probe_again(&self, target: &Target) -> Result<Remote> {
-        self.probe(target).await.map_err(|problem| match problem {
-            Problem::Final(error) => error,
-            Problem::Transient { reason, .. } => failed(&target.url, &reason),
-            Problem::NotFound | Problem::Unsatisfiable => failed(&target.url, "the file is not there any more"),
-        })
+    /// Gets what is missing, also when the file turns out to be another one than before, and gives it its name.
+    async fn complete(&self, target: &Target, mut remote: Remote, mut part: Part) -> Result<()> {
+        let (mut n_changes, mut may_begin_anew) = (0, true);
+        loop {
+            let transferred = self.transfer(target, &remote, part).await?;
+            part = transferred.part;
+            let problem = match transferred.outcome {
+                Ok(Outcome::Complete) => {
+                    let finished;
+                    (part, finished) = finish(target, part).await?;
+                    match finished {
+                        Ok(()) => return Ok(()),
+                        // What is wrong may be what an earlier download has left, or what another server had.
+                        Err(failure) if failure.is_spoilt && transferred.is_pieced && may_begin_anew => {
+                            may_begin_anew = false;
+                            part = forget(target, part).await?;
+                            continue;
+                        }
+                        Err(failure) => failure,
+                    }
+                }
+                Ok(Outcome::Changed) if n_changes < self.connection.patience.restarts => {
+                    n_changes += 1;
+                    match self.probe_again(target, n_changes).await {
+                        Ok(now) => {
+                            remote = now;
+                            continue;
+                        }
+                        Err(error) => error.into(),
+                    }
+                }
+                Ok(Outcome::Replaced) if n_changes < self.connection.patience.restarts => {
+                    n_changes += 1;
+                    part = forget(target, part).await?;
+                    continue;
+                }
+                Ok(Outcome::Changed | Outcome::Replaced) => changed(target, &part).into(),
+                Err(failure) => failure,
+            };
+            return Err(abandon(target, part, problem).await);
+        }
+    }
+
+    async fn probe_again(&self, target: &Target, n_changes: u32) -> Result<Remote> {
+        let probe = async { self.probe(target).await.map_err(|problem| problem.into_error(&target.url)) };
+        let mut remote = self.abort.or(probe).await?;
+        // A server that says two things about ranges is not asked for any.
+        remote.has_ranges &= n_changes == 1;
+        Ok(remote)
     }
 
     /// Waits for the partial file.
     async fn lock(&self, target: &Target, meter: &Arc<Meter>) -> Result<Part> {
         loop {
+            // Not in the middle: what was locked then would lie there for ever.
+            if self.abort.is_set() {
+                return Err(Error::Aborted);
+            }
             let (path, abort, meter) = (target.file.clone(), self.abort.clone(), Arc::clone(meter));
             let locked = blocking(move || {
                 std::fs::create_dir_all(path.parent().unwrap_or_else(|| Path::new(".")))?;
                 Part::lock(&path, &abort, &meter)
             });
-            match locked.await?.map_err(|error| error_of(target, error.into()))? {
-                Some(part) => return Ok(part),
-                None => tokio::time::sleep(self.connection.patience.lock_poll).await,
+            if let Some(part) = locked.await?.map_err(|error| error_of(target, error.into()))? {
+                return Ok(part);
             }
+            let pause = async {
+                tokio::time::sleep(self.connection.patience.lock_poll).await;
+                Ok(())
+            };
+            self.abort.or(pause).await?;
         }
     }
 
     /// Gets what is missing into the partial file. What has come stays in it, however this ends.
-    async fn transfer(&self, target: &Target, remote: &Remote, mut part: Part) -> Result<(Part, Outcome)> {
+    async fn transfer(&self, target: &Target, remote: &Remote, mut part: Part) -> Result<Transferred> {
         let known = remote.clone();
         let (part, begun) = blocking(move || {
             let begun = part.begin(&known);
@@ -150,50 +200,103 @@ impl Fetcher {
         })
         .await?;
         if let Err(fault) = begun {
-            return Err(without_waste(target, part, error_of(target, fault)).await);
+            return Ok(Transferred {
+                part,
+                outcome: Err(Failure::of(target, fault)),
+                is_pieced: false,
+            });
         }
         let done = part.done().clone();
         let (writer, commands) = mpsc::channel(QUEUE);
         let (handle, every) = (Handle::current(), self.connection.patience.note);
         let writing = spawn_blocking(move || part.write_all(commands, &handle, every));
+        let has_other_tags = Arc::new(AtomicBool::new(false));
         let transfer = Transfer {
             connection: Arc::clone(&self.connection),
             url: target.url.clone(),
             remote: remote.clone(),
             writer,
+            has_other_tags: Arc::clone(&has_other_tags),
         };
         let transferred = self.abort.or(transfer.run(&done)).await;
         let (part, written) = writing.await.map_err(|error| defect(&error))?;
-        match written.map_err(|fault| error_of(target, fault)).and(transferred) {
-            Ok(outcome) => Ok((part, outcome)),
-            Err(error) => Err(without_waste(target, part, error).await),
+        Ok(Transferred {
+            part,
+            outcome: match written {
+                Ok(()) => transferred.map_err(Failure::from),
+                Err(fault) => Err(Failure::of(target, fault)),
+            },
+            is_pieced: !done.is_empty() || has_other_tags.load(Ordering::Relaxed),
+        })
+    }
+}
+
+/// How far a transfer came.
+struct Transferred {
+    part: Part,
+    outcome: std::result::Result<Outcome, Failure>,
+    /// Whether what is here came at several times, or under several tags.
+    is_pieced: bool,
+}
+
+/// Why a file is not here.
+struct Failure {
+    error: Error,
+    /// Whether what came of it is wrong.
+    is_spoilt: bool,
+}
+
+impl Failure {
+    fn of(target: &Target, fault: Fault) -> Self {
+        Self {
+            is_spoilt: matches!(fault, Fault::Corrupt(_)),
+            error: error_of(target, fault),
         }
     }
 }
 
-/// What is kept is kept to go on with: not what is wrong, and not where there is no going on.
-async fn without_waste(target: &Target, part: Part, error: Error) -> Error {
-    if part.can_resume() && !matches!(error, Error::DownloadCorrupt { .. }) {
-        return error;
+/// Whatever a server answers now, what it sent before is good.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, is_spoilt: false }
     }
-    discard(target, part).await.err().unwrap_or(error)
 }
 
-async fn finish(target: &Target, mut part: Part) -> Result<()> {
+/// What is kept is kept to go on with: not what is wrong, and not where there is no going on.
+async fn abandon(target: &Target, part: Part, failure: Failure) -> Error {
+    if part.can_resume() && !failure.is_spoilt {
+        return failure.error;
+    }
+    discard(target, part).await.err().unwrap_or(failure.error)
+}
+
+async fn finish(target: &Target, mut part: Part) -> Result<(Part, std::result::Result<(), Failure>)> {
     let (part, finished) = blocking(move || {
         let finished = part.finish();
         (part, finished)
     })
     .await?;
-    match finished.map_err(|fault| error_of(target, fault)) {
-        Ok(()) => Ok(()),
-        Err(error) => Err(without_waste(target, part, error).await),
-    }
+    Ok((part, finished.map_err(|fault| Failure::of(target, fault))))
+}
+
+async fn forget(target: &Target, mut part: Part) -> Result<Part> {
+    let forgotten = blocking(move || part.forget().map(|()| part)).await?;
+    forgotten.map_err(|fault| error_of(target, fault))
 }
 
 async fn discard(target: &Target, part: Part) -> Result<()> {
     let discarded = blocking(move || part.discard()).await?;
     discarded.map_err(|error| error_of(target, error.into()))
+}
+
+/// Why it is given up that a server has another file each time.
+fn changed(target: &Target, part: &Part) -> Error {
+    let reason = "the server has another file each time it is asked";
+    if part.can_resume() {
+        failed(&target.url, reason)
+    } else {
+        corrupt(target, reason)
+    }
 }
 
 /// What waits for the disk does so elsewhere.

@@ -76,6 +76,19 @@ pub struct Progress {
     pub fraction: f64,
 }
 
+impl Progress {
+    /// Of a file that was there already.
+    fn whole(index: usize, file: PathBuf, length: u64) -> Self {
+        Self {
+            index,
+            file,
+            downloaded: length,
+            total: Some(length),
+            fraction: 1.0,
+        }
+    }
+}
+
 /// Downloads everything that is asked for.
 pub(super) async fn run(request: Request, abort: &Abort, tell: &mut (dyn FnMut(Event) + Send)) -> Result<Vec<PathBuf>> {
     let request = Arc::new(request);
@@ -115,8 +128,9 @@ impl Job {
     async fn fetch(&mut self, index: usize, tell: &mut (dyn FnMut(Event) + Send)) -> Result<PathBuf> {
         let source = self.request.sources[index].clone();
         let abort = self.fetcher.abort.clone();
-        if let Some(path) = self.known_by_hash(&source).await? {
-            return Ok(path);
+        if let Some((file, length)) = self.known_by_hash(&source).await? {
+            tell(Event::Progress(Progress::whole(index, file.clone(), length)));
+            return Ok(file);
         }
         let targets = abort.or(self.targets(&source)).await?;
         targets.iter().try_for_each(|target| self.take(&source, target))?;
@@ -138,7 +152,7 @@ impl Job {
     }
 
     /// What is there and has the wanted hash needs no server at all. Only an address says what the file is called.
-    async fn known_by_hash(&self, source: &Source) -> Result<Option<PathBuf>> {
+    async fn known_by_hash(&self, source: &Source) -> Result<Option<(PathBuf, u64)>> {
         let (Place::Url(url), Some(sha256)) = (&source.place, self.request.sha256) else {
             return Ok(None);
         };
@@ -150,8 +164,8 @@ impl Job {
             sha256: Some(sha256),
             ..Remote::default()
         };
-        let is_there = self.fetcher.is_whole(&target, &remote).await?;
-        Ok(is_there.then_some(target.file))
+        let length = self.fetcher.whole_length(&target, &remote).await?;
+        Ok(length.map(|length| (target.file, length)))
     }
 
     /// The files that a source means, in order.
@@ -214,14 +228,13 @@ impl Job {
     async fn probe(&self, source: &Source, target: &Target) -> Result<Remote> {
         match self.fetcher.probe(target).await {
             Ok(remote) => Ok(remote),
-            Err(Problem::Final(error)) => Err(error),
-            Err(Problem::Transient { reason, .. }) => Err(failed(&target.url, &reason)),
             Err(Problem::NotFound | Problem::Unsatisfiable) => match &source.place {
                 Place::Url(url) => Err(Error::DownloadNotFound {
                     reason: format!("there is no file at `{}`", without_secrets(url.as_str())),
                 }),
                 Place::Hub(file) => Err(unclear(source, &self.models(source, file).await?)),
             },
+            Err(problem) => Err(problem.into_error(&target.url)),
         }
     }
 
@@ -239,8 +252,6 @@ impl Job {
             .patiently(&url, || connection.text(&url))
             .await
             .map_err(|problem| match problem {
-                Problem::Final(error) => error,
-                Problem::Transient { reason, .. } => failed(&url, &reason),
                 Problem::NotFound | Problem::Unsatisfiable => Error::DownloadNotFound {
                     reason: format!(
                         "`{}`: there is no repository `{}` with a revision `{}`, or it needs a token",
@@ -249,6 +260,7 @@ impl Job {
                         file.revision
                     ),
                 },
+                problem => problem.into_error(&url),
             })?;
         files(&list).ok_or_else(|| failed(&url, "the answer is no list of files"))
     }

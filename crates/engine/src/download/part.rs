@@ -44,8 +44,19 @@ pub(super) struct Part {
     done: Ranges,
     hash: Option<(Hasher, u64)>,
     noted: Ranges,
+    keeping: Keeping,
     abort: Abort,
     meter: Arc<Meter>,
+}
+
+/// Whether what is here is kept for another download.
+enum Keeping {
+    /// Nobody has looked yet at what an earlier one has left, or there was nothing.
+    AsItWas { is_empty: bool },
+    /// It is noted, and can be gone on with.
+    Noted,
+    /// The server has to be asked for all of it in any case.
+    Never,
 }
 
 /// Why a part is not what it should be.
@@ -83,6 +94,7 @@ impl Part {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         }
+        let is_empty = file.metadata()?.len() == 0;
         Ok(Some(Self {
             file,
             path,
@@ -91,6 +103,7 @@ impl Part {
             done: Ranges::default(),
             hash: None,
             noted: Ranges::default(),
+            keeping: Keeping::AsItWas { is_empty },
             abort: abort.clone(),
             meter: Arc::clone(meter),
         }))
@@ -104,10 +117,13 @@ impl Part {
         self.noted = self.done.clone();
         self.remote = remote.clone();
         self.hash = remote.sha256.map(|_| (Hasher::new(), 0));
-        if self.done == Ranges::default() {
+        // What an earlier download has left outlasts a server that gives no ranges for a while.
+        let is_noted = remote.can_resume() || !self.done.is_empty();
+        self.keeping = if is_noted { Keeping::Noted } else { Keeping::Never };
+        if self.done.is_empty() {
             self.forget()?;
         }
-        let missing = remote.total.map_or(0, |total| total - self.done.len());
+        let missing = remote.total.map_or(0, |total| total.saturating_sub(self.done.len()));
         if available(&self.path).is_some_and(|available| available < missing) {
             return Err(Fault::Disk(ErrorKind::StorageFull.into(), missing));
         }
@@ -122,7 +138,11 @@ impl Part {
 
     /// Whether another download can go on with what is here.
     pub(super) fn can_resume(&self) -> bool {
-        self.remote.can_resume() && self.done != Ranges::default()
+        match self.keeping {
+            Keeping::AsItWas { is_empty } => !is_empty,
+            Keeping::Noted => !self.noted.is_empty(),
+            Keeping::Never => false,
+        }
     }
 
     /// Writes what comes until nothing comes any more. What is here is noted now and then, so that little is lost with the process.
@@ -132,9 +152,13 @@ impl Part {
         handle: &tokio::runtime::Handle,
         every: Duration,
     ) -> (Self, std::result::Result<(), Fault>) {
-        let result = self.receive(&mut commands, handle, every);
-        let written = result.and_then(|()| self.note());
-        (self, written)
+        let received = self.receive(&mut commands, handle, every);
+        // What has come is good, also when the disk is full by now or nobody wants to wait any longer.
+        let noted = match received {
+            Err(Fault::Corrupt(_)) => Ok(()),
+            _ => self.note(),
+        };
+        (self, received.and(noted))
     }
 
     /// Checks that it is whole, writes it out and gives it its name.
@@ -155,6 +179,8 @@ impl Part {
         self.file.set_len(length)?;
         self.file.sync_all()?;
         fs::rename(&self.path, &self.target)?;
+        // On Windows nobody else could read it as long as it is locked.
+        let _ = FileExt::unlock(&self.file);
         // It has its name, so nothing that comes now makes a failure of it: some file systems sync no folders, and a note that stays is worth nothing.
         let _ = sync_folder(&self.target);
         let _ = self.remove_note();
@@ -242,7 +268,7 @@ impl Part {
     }
 
     /// Begins anew with nothing.
-    fn forget(&mut self) -> std::result::Result<(), Fault> {
+    pub(super) fn forget(&mut self) -> std::result::Result<(), Fault> {
         self.remove_note()?;
         self.file.set_len(0)?;
         self.done = Ranges::default();
@@ -253,7 +279,8 @@ impl Part {
 
     /// Notes what is here, after that is on the disk: a note must not outlive what it speaks of.
     fn note(&mut self) -> std::result::Result<(), Fault> {
-        let Some(note) = Note::of(&self.remote, &self.done).filter(|_| self.done != self.noted) else {
+        let is_news = matches!(self.keeping, Keeping::Noted) && self.done != self.noted;
+        let Some(note) = Note::of(&self.remote, &self.done).filter(|_| is_news) else {
             return Ok(());
         };
         self.file.sync_data()?;
@@ -290,22 +317,27 @@ pub(super) fn available(target: &Path) -> Option<u64> {
     target.ancestors().skip(1).find_map(|folder| fs4::available_space(folder).ok())
 }
 
-/// Whether the file at `path` is the whole of `remote`. By its hash if there is one, which takes a while for a large file.
-pub(super) fn is_whole(path: &Path, remote: &Remote, abort: &Abort) -> std::result::Result<bool, Fault> {
+/// How long the file at `path` is, if it is the whole of `remote`. By its hash if there is one, which takes a while for a large file.
+pub(super) fn whole_length(path: &Path, remote: &Remote, abort: &Abort) -> std::result::Result<Option<u64>, Fault> {
     let mut file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let length = file.metadata()?;
-    let has_length = remote.total.map_or(remote.sha256.is_some(), |total| total == length.len());
-    if !length.is_file() || !has_length {
-        return Ok(false);
+    let (is_file, length) = file.metadata().map(|file| (file.is_file(), file.len()))?;
+    let has_length = remote.total.map_or(remote.sha256.is_some(), |total| total == length);
+    if !is_file || !has_length {
+        return Ok(None);
     }
     let Some(expected) = remote.sha256 else {
         let mut start = [0; MAGIC.len()];
-        return Ok(file.read_exact(&mut start).is_ok() && start == MAGIC);
+        let is_model = file.read_exact(&mut start).is_ok() && start == MAGIC;
+        return Ok(is_model.then_some(length));
     };
+    Ok((sha256_of(file, abort)? == expected).then_some(length))
+}
+
+fn sha256_of(mut file: File, abort: &Abort) -> std::result::Result<Sha256, Fault> {
     let mut hasher = Hasher::new();
     let mut block = vec![0; BLOCK];
     loop {
@@ -313,7 +345,7 @@ pub(super) fn is_whole(path: &Path, remote: &Remote, abort: &Abort) -> std::resu
             return Err(Fault::Aborted);
         }
         match file.read(&mut block)? {
-            0 => return Ok(hasher.finish() == expected),
+            0 => return Ok(hasher.finish()),
             n_read => hasher.update(&block[..n_read]),
         }
     }

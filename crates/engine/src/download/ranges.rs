@@ -37,6 +37,10 @@ impl Ranges {
         self.0.iter().map(|range| range.end - range.start).sum()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// How far it goes from the first byte on, without a gap.
     pub(super) fn beginning(&self) -> u64 {
         self.0.first().filter(|range| range.start == 0).map_or(0, |range| range.end)
@@ -44,9 +48,14 @@ impl Ranges {
 
     /// What of a file with `total` bytes is not in it.
     pub(super) fn missing(&self, total: u64) -> Vec<Range<u64>> {
-        let starts = std::iter::once(0).chain(self.0.iter().map(|range| range.end));
-        let ends = self.0.iter().map(|range| range.start).chain([total]);
-        let gaps = starts.zip(ends).map(|(start, end)| start..end.min(total));
+        self.gaps(&(0..total))
+    }
+
+    /// What of `whole` is not in it.
+    pub(super) fn gaps(&self, whole: &Range<u64>) -> Vec<Range<u64>> {
+        let starts = std::iter::once(whole.start).chain(self.0.iter().map(|range| range.end));
+        let ends = self.0.iter().map(|range| range.start).chain([whole.end]);
+        let gaps = starts.zip(ends).map(|(start, end)| start.max(whole.start)..end.min(whole.end));
         gaps.filter(|gap| gap.start < gap.end).collect()
     }
 
@@ -64,7 +73,9 @@ pub(super) fn plan(missing: &[Range<u64>], large: u64, piece: u64, connections: 
     let cut = |range: &Range<u64>| {
         let end = range.end;
         let starts = (range.start..end).step_by(usize::try_from(piece.max(1)).unwrap_or(usize::MAX));
-        starts.map(move |start| start..end.min(start + piece)).collect::<Vec<_>>()
+        starts
+            .map(move |start| start..end.min(start.saturating_add(piece)))
+            .collect::<Vec<_>>()
     };
     let pieces: VecDeque<_> = missing.iter().flat_map(cut).collect();
     let connections = connections.min(pieces.len());
@@ -106,6 +117,9 @@ mod tests {
         assert_eq!((expected.len(), expected.beginning()), (9, 4));
         assert_eq!(expected.missing(25), [4..8, 12..20, 21..25]);
         assert_eq!(expected.missing(9), [4..8]);
+        assert_eq!(expected.gaps(&(2..9)), [4..8]);
+        assert_eq!(expected.gaps(&(5..22)), [5..8, 12..20, 21..22]);
+        assert_eq!(expected.gaps(&(9..11)), []);
         assert_eq!(expected.before(9).0, [0..4, 8..9]);
         assert_eq!(Ranges::default().missing(2), [0..2]);
         assert_eq!(Ranges::of([1..2]).beginning(), 0);

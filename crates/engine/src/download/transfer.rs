@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reqwest::Url;
@@ -11,7 +12,7 @@ use reqwest::header::TRANSFER_ENCODING;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
 
-use super::connection::{Connection, Problem, failed, interrupted, transient};
+use super::connection::{Connection, Opened, Problem, failed, interrupted, is_tag, transient};
 use super::note::Remote;
 use super::part::Command;
 use super::ranges::{Ranges, plan};
@@ -24,6 +25,15 @@ pub(super) enum Outcome {
     Complete,
     /// The server has another file now, or will not give parts of it any more.
     Changed,
+    /// The server gives only all of a file that may be another one, though it is as long: what is here is worth nothing there.
+    Replaced,
+}
+
+/// What an answer with all of a file is worth.
+enum All {
+    /// It is the file, with so many bytes, if that is known.
+    Same(Option<u64>),
+    Other(Outcome),
 }
 
 /// What its connections have in common.
@@ -32,6 +42,8 @@ pub(super) struct Transfer {
     pub(super) url: Url,
     pub(super) remote: Remote,
     pub(super) writer: Sender<Command>,
+    /// Set when servers state more than one tag for a file that is known by its hash.
+    pub(super) has_other_tags: Arc<AtomicBool>,
 }
 
 /// A transfer in pieces.
@@ -51,7 +63,7 @@ impl Transfer {
     pub(super) async fn run(self, done: &Ranges) -> Result<Outcome> {
         match self.remote.total.filter(|_| self.remote.can_resume()) {
             Some(total) => self.in_pieces(&done.missing(total)).await,
-            None => self.whole().await,
+            None => self.whole(done).await,
         }
     }
 
@@ -71,19 +83,24 @@ impl Transfer {
             let panicked = |error| Error::Internal {
                 reason: format!("a connection ended: {error}"),
             };
-            if ended.map_err(panicked)?? == Outcome::Changed {
-                return Ok(Outcome::Changed);
+            let outcome = ended.map_err(panicked)??;
+            if outcome != Outcome::Complete {
+                return Ok(outcome);
             }
         }
         Ok(Outcome::Complete)
     }
 
-    /// From the first byte on, each time anew: what came before cannot be gone on with.
-    async fn whole(self) -> Result<Outcome> {
+    /// From the first byte on, each time anew; but what an earlier download has left of this file is passed over.
+    async fn whole(self, done: &Ranges) -> Result<Outcome> {
+        let mut here = done.clone();
         let mut failures = 0;
         loop {
-            self.send(Command::Restart).await?;
-            match self.stream_all().await {
+            if done.is_empty() {
+                here = Ranges::default();
+                self.send(Command::Restart).await?;
+            }
+            match self.stream_all(&mut here).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(Problem::Transient { reason, asked_wait }) => {
                     failures += 1;
@@ -94,29 +111,26 @@ impl Transfer {
         }
     }
 
-    async fn stream_all(&self) -> std::result::Result<Outcome, Problem> {
-        let mut opened = self.connection.all(&self.url).await?;
-        if opened.part.is_some() {
-            return Err(transient("the server sends a part, though it was asked for all"));
-        }
-        // Not every answer says how long the file is.
-        let (now, before) = (opened.remote.total, self.remote.total);
-        let total = now.or(before);
-        if now.is_some() && before.is_some() && now != before {
-            return Ok(Outcome::Changed);
-        }
-        // Where a server only hangs up at the end, nobody can tell whether that was the end.
-        if total.is_none() && self.remote.sha256.is_none() && !opened.response.headers().contains_key(TRANSFER_ENCODING) {
-            return Err(failed(&self.url, "the server does not say how long the file is").into());
-        }
+    /// Sends what is not `here` to the writer, and adds it.
+    async fn stream_all(&self, here: &mut Ranges) -> std::result::Result<Outcome, Problem> {
+        let mut opened = self.connection.all(&self.url).await.map_err(Problem::in_the_middle)?;
+        let total = match self.judge_all(&opened, here)? {
+            All::Same(total) => total,
+            All::Other(outcome) => return Ok(outcome),
+        };
         let mut offset = 0;
         while let Some(bytes) = opened.response.chunk().await.map_err(|error| interrupted(&error))? {
             let end = offset + bytes.len() as u64;
-            self.send(Command::Write { offset, bytes }).await?;
-            offset = end;
-            if total.is_some_and(|total| offset > total) {
+            if total.is_some_and(|total| end > total) {
                 return Err(self.corrupt("more bytes came than were announced").into());
             }
+            for gap in here.gaps(&(offset..end)) {
+                let index = |at: u64| usize::try_from(at - offset).unwrap_or(bytes.len());
+                let bytes = bytes.slice(index(gap.start)..index(gap.end));
+                here.add(gap.clone());
+                self.send(Command::Write { offset: gap.start, bytes }).await?;
+            }
+            offset = end;
         }
         match total {
             Some(total) if offset < total => Err(transient(&format!("the connection ended after {offset} of {total} bytes"))),
@@ -124,14 +138,37 @@ impl Transfer {
         }
     }
 
+    /// Whether an answer with all of a file can be taken where a part of it is `here`.
+    fn judge_all(&self, opened: &Opened, here: &Ranges) -> std::result::Result<All, Problem> {
+        if opened.part.is_some() {
+            return Err(transient("the server sends a part, though it was asked for all"));
+        }
+        // Not every answer says how long the file is.
+        let (now, before) = (opened.remote.total, self.remote.total);
+        if now.is_some() && before.is_some() && now != before {
+            return Ok(All::Other(Outcome::Changed));
+        }
+        if !here.is_empty() && !self.is_same(opened) {
+            let outcome = if now.is_some() { Outcome::Replaced } else { Outcome::Changed };
+            return Ok(All::Other(outcome));
+        }
+        let total = now.or(before);
+        // Where a server only hangs up at the end, nobody can tell whether that was the end.
+        if total.is_none() && self.remote.sha256.is_none() && !opened.response.headers().contains_key(TRANSFER_ENCODING) {
+            return Err(failed(&self.url, "the server does not say how long the file is").into());
+        }
+        Ok(All::Same(total))
+    }
+
     /// Sends the bytes of `piece` to the writer, and takes them from it.
     async fn stream(&self, piece: &mut Range<u64>) -> std::result::Result<Outcome, Problem> {
-        let validator = self.remote.validator.as_deref();
-        let mut opened = self.connection.bytes(&self.url, piece.start, Some(piece.end), validator).await?;
-        let Some((start, _)) = opened.part.filter(|_| self.is_same(&opened.remote)) else {
+        let mut opened = self.ask(piece).await?;
+        // All of the file will do, too, where it begins with the piece.
+        let has_piece = opened.part.is_some() || piece.start == 0;
+        if !has_piece || !self.is_same(&opened) {
             return Ok(Outcome::Changed);
-        };
-        if start != piece.start {
+        }
+        if opened.part.map_or(0, |(start, _)| start) != piece.start {
             return Err(transient("the server sends other bytes than it was asked for"));
         }
         while let Some(mut bytes) = opened.response.chunk().await.map_err(|error| interrupted(&error))? {
@@ -146,13 +183,43 @@ impl Transfer {
         Err(transient(&format!("the connection ended after {} bytes", piece.start)))
     }
 
-    /// Whether an answer is of the file that was begun.
-    fn is_same(&self, other: &Remote) -> bool {
-        let same_bytes = match (self.remote.sha256, other.sha256) {
-            (Some(ours), Some(theirs)) => ours == theirs,
-            _ => self.remote.validator == other.validator,
+    /// Asks for a piece of the file that its tag stands for; or, where a hash will tell in the end, under whatever tag it is.
+    async fn ask(&self, piece: &Range<u64>) -> std::result::Result<Opened, Problem> {
+        let ask = async |tag| {
+            let opened = self.connection.bytes(&self.url, piece.start, Some(piece.end), tag).await;
+            opened.map_err(Problem::in_the_middle)
         };
-        same_bytes && other.total.is_none_or(|total| Some(total) == self.remote.total)
+        let ours = self
+            .remote
+            .validator
+            .as_deref()
+            .filter(|_| !self.has_other_tags.load(Ordering::Relaxed));
+        let opened = ask(ours).await?;
+        let theirs = opened.remote.validator.as_deref();
+        if theirs.is_none() || ours.is_none() || theirs == ours || self.remote.sha256.is_none() || !self.is_same(&opened) {
+            return Ok(opened);
+        }
+        self.has_other_tags.store(true, Ordering::Relaxed);
+        if opened.part.is_some() { Ok(opened) } else { ask(None).await }
+    }
+
+    /// Whether an answer is of the file that was begun.
+    fn is_same(&self, opened: &Opened) -> bool {
+        let (ours, theirs) = (&self.remote, &opened.remote);
+        let is_part = opened.part.is_some();
+        let same_tag = match (&ours.validator, &theirs.validator) {
+            // With a part that was asked for by a date, servers need not repeat the date; a tag they must.
+            (Some(ours), None) => is_part && !is_tag(ours),
+            (None, None) => is_part,
+            (ours, theirs) => ours == theirs,
+        };
+        let same_length = theirs.total.map_or(is_part || same_tag, |total| Some(total) == ours.total);
+        let same_bytes = match (ours.sha256, theirs.sha256) {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            (Some(_), None) => true,
+            (None, _) => same_tag,
+        };
+        same_length && same_bytes
     }
 
     /// A writer that takes nothing any more has a reason of its own, which counts before this one.
@@ -165,9 +232,7 @@ impl Transfer {
     fn ended_by(&self, problem: Problem) -> Result<Outcome> {
         match problem {
             Problem::Unsatisfiable => Ok(Outcome::Changed),
-            Problem::Final(error) => Err(error),
-            Problem::NotFound => Err(failed(&self.url, "the file is not there any more")),
-            Problem::Transient { reason, .. } => Err(failed(&self.url, &reason)),
+            other => Err(other.into_error(&self.url)),
         }
     }
 
@@ -184,7 +249,7 @@ impl Pieces {
         while let Some(piece) = self.next() {
             match self.fetch(piece).await? {
                 Some(Outcome::Complete) => {}
-                Some(Outcome::Changed) => return Ok(Outcome::Changed),
+                Some(other) => return Ok(other),
                 None => break,
             }
         }

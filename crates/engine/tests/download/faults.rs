@@ -37,11 +37,7 @@ fn what_comes_is_what_is_there() {
 #[test]
 fn goes_on_where_the_connection_broke() {
     let (folder, content) = (Folder::new(), Content::model(300_000, 1));
-    let file = content.clone();
-    let server = Server::start(move |seen| {
-        let reply = file.answer(seen);
-        if seen.number == 1 { reply.cut(100_000) } else { reply }
-    });
+    let server = Server::altered(&content, |seen, reply| if seen.number == 1 { reply.cut(100_000) } else { reply });
     download(folder.request(&[&server.url("/m.gguf")])).unwrap();
     assert!(folder.read("m.gguf") == content.bytes);
     let fetches = server.fetches();
@@ -52,9 +48,7 @@ fn goes_on_where_the_connection_broke() {
 #[test]
 fn goes_on_when_nothing_comes_any_more() {
     let (folder, content) = (Folder::new(), Content::model(300_000, 1));
-    let file = content.clone();
-    let server = Server::start(move |seen| {
-        let reply = file.answer(seen);
+    let server = Server::altered(&content, |seen, reply| {
         if seen.number == 1 {
             let stall = Duration::from_secs(20);
             Reply {
@@ -76,11 +70,7 @@ fn goes_on_when_nothing_comes_any_more() {
 #[test]
 fn begins_again_where_there_are_no_ranges() {
     let (folder, content) = (Folder::new(), Content::model(300_000, 1));
-    let file = content.clone();
-    let server = Server::start(move |seen| {
-        let reply = file.answer_whole(seen);
-        if seen.number == 1 { reply.cut(100_000) } else { reply }
-    });
+    let server = Server::without_ranges(&content, |seen, reply| if seen.number == 1 { reply.cut(100_000) } else { reply });
     let mut under_way = Download::start(folder.request(&[&server.url("/m.gguf")]));
     under_way.end().unwrap();
     assert!(folder.read("m.gguf") == content.bytes);
@@ -120,10 +110,11 @@ fn a_file_that_changes_is_never_mixed() {
         let expected = new.bytes.clone();
         let server = Server::start(move |seen| {
             let content = if seen.number < 2 { &old } else { &new };
-            let mut reply = content.answer(seen);
-            if !has_tags {
-                reply.headers.retain(|(name, _)| name != "ETag");
-            }
+            let reply = if has_tags {
+                content.answer(seen)
+            } else {
+                content.answer(seen).without("ETag")
+            };
             if seen.number == 1 { reply.cut(100_000) } else { reply }
         });
         download(folder.request(&[&server.url("/m.gguf")])).unwrap();
@@ -241,14 +232,10 @@ fn what_has_another_hash_is_not_kept() {
 fn a_length_may_be_unknown_only_where_the_end_is_marked() {
     for (is_chunked, expected) in [(true, "OK"), (false, "DOWNLOAD_FAILED")] {
         let (folder, content) = (Folder::new(), Content::model(300_000, 1));
-        let file = content.clone();
-        let server = Server::start(move |seen| {
-            let reply = file.answer_whole(seen);
-            Reply {
-                is_chunked,
-                is_unmeasured: !is_chunked,
-                ..reply
-            }
+        let server = Server::without_ranges(&content, move |_, reply| Reply {
+            is_chunked,
+            is_unmeasured: !is_chunked,
+            ..reply
         });
         let mut under_way = Download::start(folder.request(&[&server.url("/m.gguf")]));
         assert_eq!(code(&under_way.end()), expected);
@@ -264,12 +251,8 @@ fn a_length_may_be_unknown_only_where_the_end_is_marked() {
 #[test]
 fn chunks_that_break_off_are_not_the_end() {
     let (folder, content) = (Folder::new(), Content::model(300_000, 1));
-    let file = content.clone();
-    let server = Server::start(move |seen| {
-        let reply = Reply {
-            is_chunked: true,
-            ..file.answer_whole(seen)
-        };
+    let server = Server::without_ranges(&content, |seen, reply| {
+        let reply = Reply { is_chunked: true, ..reply };
         if seen.number == 1 { reply.cut(100_000) } else { reply }
     });
     download(folder.request(&[&server.url("/m.gguf")])).unwrap();
@@ -279,15 +262,55 @@ fn chunks_that_break_off_are_not_the_end() {
 #[test]
 fn a_server_that_sends_other_bytes_is_not_believed() {
     let (folder, content) = (Folder::new(), Content::model(300_000, 1));
-    let server = Server::start(move |seen| {
-        let mut reply = content.answer(seen);
-        if !seen.is_probe() {
-            reply.headers.retain(|(name, _)| name != "Content-Range");
-            reply = reply.with("Content-Range", "bytes 7-299999/300000");
+    let server = Server::altered(&content, |seen, reply| {
+        if seen.is_probe() {
+            return reply;
         }
-        reply
+        reply.without("Content-Range").with("Content-Range", "bytes 7-299999/300000")
     });
     let ending = download(folder.request(&[&server.url("/m.gguf")]));
     assert_eq!(code(&ending), "DOWNLOAD_FAILED", "{ending:?}");
     assert!(!folder.names().contains(&"m.gguf".to_owned()));
+}
+
+#[test]
+fn what_is_encoded_is_not_the_file() {
+    for (encoding, expected) in [("gzip", "DOWNLOAD_FAILED"), ("identity", "OK")] {
+        let folder = Folder::new();
+        let server = Server::altered(&Content::model(3_000, 1), move |_, reply| reply.with("Content-Encoding", encoding));
+        let ending = download(folder.request(&[&server.url("/m.gguf")]));
+        assert_eq!(code(&ending), expected, "{ending:?}");
+        assert!(ending.is_ok() || ending.unwrap_err().to_string().contains("`gzip`"));
+    }
+}
+
+#[test]
+fn a_part_need_not_repeat_the_date_that_it_was_asked_by() {
+    const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let folder = Folder::new();
+    let content = Content {
+        etag: DATE.into(),
+        ..Content::model(300_000, 1)
+    };
+    let server = Server::altered(&content, |seen, reply| match seen.number {
+        0 => reply.without("ETag").with("Last-Modified", DATE),
+        1 => reply.without("ETag").cut(100_000),
+        _ => reply.without("ETag"),
+    });
+    download(folder.request(&[&server.url("/m.gguf")])).unwrap();
+    assert!(folder.read("m.gguf") == content.bytes);
+    assert_eq!(server.starts(), [Some(0), Some(100_000)]);
+}
+
+#[test]
+fn all_of_a_file_will_do_where_it_was_asked_for_from_its_beginning() {
+    let (folder, content) = (Folder::new(), Content::model(300_000, 1));
+    let file = content.clone();
+    let server = Server::altered(&content, move |seen, reply| match seen.number {
+        1 => file.answer_whole(seen).cut(100_000),
+        _ => reply,
+    });
+    download(folder.request(&[&server.url("/m.gguf")])).unwrap();
+    assert!(folder.read("m.gguf") == content.bytes);
+    assert_eq!(server.starts(), [Some(0), Some(100_000)]);
 }

@@ -64,6 +64,11 @@ impl Reply {
         self
     }
 
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(known, _)| known != name);
+        self
+    }
+
     pub(crate) fn cut(self, length: usize) -> Self {
         Self { cut: Some(length), ..self }
     }
@@ -185,12 +190,29 @@ impl Server {
         Self::start(move |seen| content.answer(seen))
     }
 
+    /// A server with one file, whose good answers `alter` spoils.
+    pub(crate) fn altered(content: &Content, alter: impl Fn(&Seen, Reply) -> Reply + Send + Sync + 'static) -> Self {
+        let content = content.clone();
+        Self::start(move |seen| alter(seen, content.answer(seen)))
+    }
+
+    /// The same of a server that knows nothing of ranges.
+    pub(crate) fn without_ranges(content: &Content, alter: impl Fn(&Seen, Reply) -> Reply + Send + Sync + 'static) -> Self {
+        let content = content.clone();
+        Self::start(move |seen| alter(seen, content.answer_whole(seen)))
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     pub(crate) fn seen(&self) -> MutexGuard<'_, Vec<Seen>> {
         self.seen.lock().unwrap()
+    }
+
+    /// Where the requests for more than the first byte begin; none for those that ask for all of it.
+    pub(crate) fn starts(&self) -> Vec<Option<usize>> {
+        self.fetches().iter().map(|seen| Some(seen.range()?.0)).collect()
     }
 
     /// The requests for more than the first byte.

@@ -34,6 +34,21 @@ impl Folder {
         std::fs::read(self.path().join(name)).unwrap()
     }
 
+    /// Leaves a partial file there, as an earlier download of `url` would have: a part of `total` bytes, of which nothing but the tag is known.
+    pub(crate) fn leave_part(&self, url: &str, total: usize, tag: &str, bytes: &[u8]) {
+        let (end, address) = (bytes.len(), hex(&sha256(url.as_bytes())));
+        self.leave_with_note(
+            bytes,
+            &format!(r#"{{"version":1,"total":{total},"validator":"\"{tag}\"","sha256":null,"address":"{address}","done":[[0,{end}]]}}"#),
+        );
+    }
+
+    /// Leaves a partial file there, and what is said of it.
+    pub(crate) fn leave_with_note(&self, bytes: &[u8], note: &str) {
+        std::fs::write(self.path().join("m.gguf.part"), bytes).unwrap();
+        std::fs::write(self.path().join("m.gguf.part.json"), note).unwrap();
+    }
+
     /// A request for files into it.
     pub(crate) fn request(&self, ids: &[&str]) -> Request {
         Request {

@@ -78,7 +78,8 @@ impl Fetcher {
     pub(super) async fn check_space(&self, files: &[(Target, Remote)]) -> Result<()> {
         let wanted: Vec<_> = files.iter().map(|(target, remote)| (target.file.clone(), remote.total)).collect();
         blocking(move || {
-            let needed = wanted.iter().map(|(file, total)| missing(file, total.unwrap_or_default())).sum();
+            let missing = wanted.iter().map(|(file, total)| missing(file, total.unwrap_or_default()));
+            let needed = missing.fold(0, u64::saturating_add);
             let Some((first, _)) = wanted.first() else { return Ok(()) };
             match available(first) {
                 Some(available) if available < needed => Err(Error::DownloadNoSpace {

@@ -1,6 +1,6 @@
 //! One request: its models one after the other, and what is told of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -140,8 +140,10 @@ impl Job {
             files.push((target, remote));
         }
         self.fetcher.check_space(&files).await?;
-        let total = files.iter().map(|(_, remote)| remote.total).sum::<Option<u64>>();
+        let total = sum(files.iter().map(|(_, remote)| remote.total));
         let (first, meter) = (files[0].0.file.clone(), Arc::new(Meter::default()));
+        // The first part, by which the model is loaded, has its name only when all others are there.
+        files.rotate_left(1);
         let mut reports = Reports::new(index, total, Arc::clone(&meter), self.request.patience.progress);
         for (target, remote) in files {
             meter.begin(&target.file);
@@ -207,9 +209,10 @@ impl Job {
         })
     }
 
-    /// Two different files of one request must not take each other's place.
+    /// Two different files of one request must not take each other's place, which they do on many disks when only their case differs.
     fn take(&mut self, source: &Source, target: &Target) -> Result<()> {
-        match self.taken.iter().find(|(file, _)| *file == target.file) {
+        let place = |file: &Path| file.to_string_lossy().to_lowercase();
+        match self.taken.iter().find(|(file, _)| place(file) == place(&target.file)) {
             Some((_, url)) if *url != target.url => Err(Error::InvalidModelId {
                 id: source.id().into(),
                 reason: format!(
@@ -337,6 +340,11 @@ fn fraction(downloaded: u64, total: Option<u64>) -> f64 {
     total
         .filter(|total| *total > 0)
         .map_or(0.0, |total| downloaded as f64 / total as f64)
+}
+
+/// How many bytes all files have, if each says it. Servers may say anything.
+fn sum(totals: impl IntoIterator<Item = Option<u64>>) -> Option<u64> {
+    totals.into_iter().try_fold(0_u64, |sum, total| Some(sum.saturating_add(total?)))
 }
 
 /// The addresses of all parts, when one of them is given.

@@ -1,9 +1,13 @@
 //! Names of the hub, against a server that answers as the hub does.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use llama_worker_engine::download::{Hub, Request};
 
 use super::server::{Content, Reply, Seen, Server};
-use super::support::{Download, Folder, code, download, hex, sha256};
+use super::support::{Download, Folder, code, download, hex, sha256, wait_until};
 
 /// A hub with one repository of these files. Each file's bytes are made from its path, and are on another server, as large files are.
 struct FakeHub {
@@ -166,15 +170,68 @@ fn who_is_not_known_is_told_so() {
 
 #[test]
 fn a_split_model_that_no_disk_holds_is_refused_before_its_first_part_comes() {
+    // The second sum is one that no number of 64 bits holds.
+    for (length, sum) in [
+        ("1500000000000000000", "3000000000000000000"),
+        ("9223372036854775808", "18446744073709551615"),
+    ] {
+        let folder = Folder::new();
+        let server = Server::start(move |seen| {
+            let reply = content(&seen.path).answer(seen).without("Content-Range");
+            reply.with("Content-Range", format!("bytes 0-0/{length}"))
+        });
+        let ending = download(folder.request(&[&server.url("/m-00001-of-00002.gguf")]));
+        assert_eq!(code(&ending), "DOWNLOAD_NO_SPACE", "{ending:?}");
+        assert!(ending.unwrap_err().to_string().contains(sum));
+        assert!(server.fetches().is_empty() && folder.names().is_empty());
+    }
+}
+
+/// The first part is what a model is loaded by: it must not be there alone.
+#[test]
+fn the_first_part_has_its_name_last() {
     let folder = Folder::new();
-    let huge = "1500000000000000000";
-    let server = Server::start(move |seen| {
-        let mut reply = content(&seen.path).answer(seen);
-        reply.headers.retain(|(name, _)| name != "Content-Range");
-        reply.with("Content-Range", format!("bytes 0-0/{huge}"))
+    let server = Server::start(|seen| {
+        if seen.path.contains("-00001-") && !seen.is_probe() {
+            std::thread::sleep(Duration::from_secs(20));
+        }
+        content(&seen.path).answer(seen)
     });
-    let ending = download(folder.request(&[&server.url("/m-00001-of-00002.gguf")]));
-    assert_eq!(code(&ending), "DOWNLOAD_NO_SPACE", "{ending:?}");
-    assert!(ending.unwrap_err().to_string().contains("3000000000000000000"));
-    assert!(server.fetches().is_empty() && folder.names().is_empty());
+    let mut request = folder.request(&[&server.url("/m-00001-of-00003.gguf")]);
+    request.patience.stall = Duration::from_secs(60);
+    let mut under_way = Download::start(request);
+    let others = ["m-00002-of-00003.gguf", "m-00003-of-00003.gguf"];
+    wait_until(|| others.iter().all(|name| folder.path().join(name).exists()));
+    under_way.abort.set();
+    assert_eq!(code(&under_way.end()), "ABORTED");
+    assert_eq!(folder.names(), others);
+}
+
+/// What a server of files answers to who wants to go on, though the hub says what it has.
+#[test]
+fn what_is_good_outlasts_a_server_that_contradicts_the_hub() {
+    let (folder, is_odd) = (Folder::new(), Arc::new(AtomicBool::new(true)));
+    let is_odd_now = Arc::clone(&is_odd);
+    let files = Server::altered(&content("m.gguf"), move |seen, reply| match seen.number {
+        1 => reply.cut(10_000),
+        number if number > 1 && is_odd_now.load(Ordering::SeqCst) => Reply {
+            body: b"<html>Please log in</html>".to_vec(),
+            ..Reply::status(200)
+        },
+        _ => reply,
+    });
+    let (away, hash) = (files.url("/m.gguf"), hex(&sha256(&content("m.gguf").bytes)));
+    let hub = Server::start(move |_| {
+        let reply = Reply::status(302).with("Location", away.clone()).with("X-Linked-Size", "30000");
+        reply.with("X-Linked-ETag", format!("\"{hash}\""))
+    });
+    let mut request = folder.request(&["hf://org/repo/m.gguf"]);
+    request.hub = Hub::new(&hub.url(""), None).unwrap();
+    let ending = download(request.clone());
+    assert_eq!(code(&ending), "DOWNLOAD_FAILED", "{ending:?}");
+    assert_eq!(folder.names(), ["m.gguf.part", "m.gguf.part.json"]);
+    is_odd.store(false, Ordering::SeqCst);
+    download(request).unwrap();
+    assert!(folder.read("m.gguf") == content("m.gguf").bytes);
+    assert_eq!(files.starts().last(), Some(&Some(10_000)));
 }

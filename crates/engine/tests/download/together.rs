@@ -1,6 +1,6 @@
 //! Several connections for one file, several downloads of one file, several files.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use llama_worker_engine::download::{Abort, Event, Request, start};
 use llama_worker_engine::error::Error;
 
 use super::server::{Content, Reply, Seen, Server};
-use super::support::{Download, Folder, code, download, sha256};
+use super::support::{Download, Folder, code, download, sha256, wait_until};
 
 /// Pieces of 10 000 bytes over four connections.
 fn in_pieces(mut request: Request) -> Request {
@@ -41,11 +41,7 @@ fn a_large_file_comes_over_several_connections() {
 #[test]
 fn pieces_that_break_off_are_gone_on_with() {
     let (folder, content) = (Folder::new(), Content::model(300_000, 1));
-    let file = content.clone();
-    let server = Server::start(move |seen| {
-        let reply = file.answer(seen);
-        if seen.number % 3 == 1 { reply.cut(4_321) } else { reply }
-    });
+    let server = Server::altered(&content, |seen, reply| if seen.number % 3 == 1 { reply.cut(4_321) } else { reply });
     let mut request = in_pieces(folder.request(&[&server.url("/m.gguf")]));
     request.sha256 = Some(sha256(&content.bytes));
     download(request).unwrap();
@@ -81,10 +77,9 @@ fn pieces_of_a_file_that_changes_are_never_mixed() {
 #[test]
 fn an_abort_among_pieces_is_gone_on_with() {
     let (folder, content) = (Folder::new(), Content::model(2_000_000, 1));
-    let file = content.clone();
-    let server = Server::start(move |seen| {
+    let server = Server::altered(&content, |seen, reply| {
         let pace = Duration::from_millis(u64::from(seen.number < 8));
-        Reply { pace, ..file.answer(seen) }
+        Reply { pace, ..reply }
     });
     let request = || {
         let mut request = in_pieces(folder.request(&[&server.url("/m.gguf")]));
@@ -110,10 +105,9 @@ fn an_abort_among_pieces_is_gone_on_with() {
 #[test]
 fn downloads_of_one_file_wait_for_each_other() {
     let (folder, content) = (Folder::new(), Content::model(300_000, 1));
-    let file = content.clone();
-    let server = Server::start(move |seen| Reply {
+    let server = Server::altered(&content, |seen, reply| Reply {
         pace: Duration::from_millis(u64::from(!seen.is_probe())),
-        ..file.answer(seen)
+        ..reply
     });
     let mut all: Vec<Download> = (0..6).map(|_| Download::start(folder.request(&[&server.url("/m.gguf")]))).collect();
     for under_way in &mut all {
@@ -126,9 +120,9 @@ fn downloads_of_one_file_wait_for_each_other() {
 #[test]
 fn who_waits_for_another_download_can_be_aborted() {
     let (folder, content) = (Folder::new(), Content::model(2_000_000, 1));
-    let server = Server::start(move |seen| Reply {
+    let server = Server::altered(&content, |seen, reply| Reply {
         pace: Duration::from_millis(if seen.is_probe() { 0 } else { 10 }),
-        ..content.answer(seen)
+        ..reply
     });
     let mut first = Download::start(folder.request(&[&server.url("/m.gguf")]));
     first.wait_for_bytes();
@@ -138,6 +132,52 @@ fn who_waits_for_another_download_can_be_aborted() {
     assert_eq!(code(&second.end()), "ABORTED");
     first.abort.set();
     assert_eq!(code(&first.end()), "ABORTED");
+}
+
+/// A server whose files with `held` in their names wait for a word.
+fn holding(held: &'static str) -> (Server, Arc<AtomicBool>) {
+    let is_free = Arc::new(AtomicBool::new(false));
+    let is_free_now = Arc::clone(&is_free);
+    let server = Server::altered(&Content::model(3_000, 1), move |seen, reply| {
+        if seen.path.contains(held) && !seen.is_probe() {
+            wait_until(|| is_free_now.load(Ordering::SeqCst));
+        }
+        reply
+    });
+    (server, is_free)
+}
+
+#[test]
+fn who_waits_for_another_download_stands_in_nobodys_way() {
+    let (folder, (server, is_free)) = (Folder::new(), holding("slow"));
+    let mut all: Vec<Download> = (0..6)
+        .map(|_| Download::start(folder.request(&[&server.url("/slow.gguf")])))
+        .collect();
+    wait_until(|| server.seen().iter().filter(|seen| seen.is_probe()).count() == 6);
+    download(folder.request(&[&server.url("/quick.gguf")])).unwrap();
+    is_free.store(true, Ordering::SeqCst);
+    for under_way in &mut all {
+        under_way.end().unwrap();
+    }
+}
+
+#[test]
+fn an_abort_before_its_turn_leaves_nothing() {
+    let (folder, (server, is_free)) = (Folder::new(), holding("slow"));
+    let mut all: Vec<Download> = (0..4)
+        .map(|number| Download::start(folder.request(&[&server.url(&format!("/slow{number}.gguf"))])))
+        .collect();
+    // Not until all four are served: other tests may have their places.
+    wait_until(|| folder.names().len() == 4);
+    let mut last = Download::start(folder.request(&[&server.url("/last.gguf")]));
+    wait_until(|| folder.names().contains(&"last.gguf.part".to_owned()));
+    last.abort.set();
+    assert_eq!(code(&last.end()), "ABORTED");
+    assert!(folder.names().iter().all(|name| name.starts_with("slow")), "{:?}", folder.names());
+    is_free.store(true, Ordering::SeqCst);
+    for under_way in &mut all {
+        under_way.end().unwrap();
+    }
 }
 
 #[test]
@@ -163,10 +203,17 @@ fn several_models_come_in_order() {
 
 #[test]
 fn models_that_would_take_each_others_place_are_refused() {
-    let (folder, server) = (Folder::new(), Server::of(Content::model(3_000, 1)));
-    let ending = download(folder.request(&[&server.url("/a/m.gguf"), &server.url("/b/m.gguf")]));
-    assert_eq!(code(&ending), "INVALID_MODEL_ID");
-    assert!(folder.read("m.gguf") == Content::model(3_000, 1).bytes);
+    // On many disks both names of the second pair are one file.
+    for (first, second) in [
+        ("/a/m.gguf", "/b/m.gguf"),
+        ("/m.gguf", "/M.GGUF"),
+        ("/m%C3%BC.gguf", "/M%C3%9C.gguf"),
+    ] {
+        let (folder, server) = (Folder::new(), Server::of(Content::model(3_000, 1)));
+        let ending = download(folder.request(&[&server.url(first), &server.url(second)]));
+        assert_eq!(code(&ending), "INVALID_MODEL_ID", "{second}");
+        assert_eq!(folder.names().len(), 1);
+    }
 }
 
 /// The thread ends after the last download; the next one must get a new one, also when it comes at that moment.

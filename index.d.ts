@@ -260,11 +260,11 @@ export interface DownloadSource {
   sha256?: string | null | undefined;
   /**
    * Access token of the hub, for repositories that are not public. It is sent to the hub's host and to no other.
-   * @default the environment variable `HF_TOKEN`
+   * @default the environment variable `HF_TOKEN`, unless `endpoint` is another server than the environment's
    */
   token?: string | null | undefined;
   /**
-   * Address of the hub that names without a host belong to.
+   * Address of the hub that names without a host belong to. Where it is another server than the default, only a `token` of the same call goes there.
    * @default the environment variable `HF_ENDPOINT`, else "https://huggingface.co"
    */
   endpoint?: string | null | undefined;

@@ -8,11 +8,23 @@
 
 const assert = require("node:assert/strict");
 const path = require("node:path");
-const { setTimeout: delay } = require("node:timers/promises");
 const { LlamaWorker } = require("../js/index");
-const { BYTES, MODEL, SIZE, contentOf, finished, hubAndFolder, keptBytes } = require("./download-support");
+const {
+  BYTES,
+  HALF,
+  MODEL,
+  REPOSITORY,
+  SIZE,
+  assertMonotone,
+  assertResumed,
+  contentOf,
+  finished,
+  hubAndFolder,
+  keptBytes,
+  until,
+} = require("./download-support");
 const { overFork } = require("./fixtures/connections");
-const { ggufBytes } = require("./fixtures/hub");
+const { ggufBytes, sha256 } = require("./fixtures/hub");
 const {
   CREATE,
   INIT,
@@ -60,10 +72,7 @@ test("a download: its five steps, in order, without init", async (context) => {
   ]);
   assert.equal(answers.find(({ type }) => type === "download_complete").filePath, file);
   const progress = answers.filter(({ type }) => type === "download_progress").map((message) => message.progress);
-  assert.deepEqual(
-    progress,
-    [...progress].sort((a, b) => a - b),
-  );
+  assertMonotone(progress);
   assert.ok(progress.every((value) => value >= 0 && value <= 1));
   assert.equal(progress.at(-1), 1);
   assert.deepEqual(contentOf(file), BYTES);
@@ -153,10 +162,10 @@ for (const [what, fields] of Object.entries(refused)) {
 
 test("abort_download: two infos, no file, what has come is kept", async (context) => {
   const { hub, dir, options, connection } = await hubAndConnection(context);
-  hub.script("content", { holdAfter: SIZE / 2 });
+  hub.script("content", { holdAfter: HALF });
   connection.send({ type: "download_model", modelId: MODEL, options, requestId: "r" });
   await hub.held();
-  while (keptBytes(dir) === 0) await delay(10);
+  await until(() => keptBytes(dir) > 0);
   connection.send({ type: "abort_download" });
   const answers = await collectUntil(connection, isLast);
   assert.deepEqual(told(answers).slice(-2), ["Download abortado", "Download abortado pelo usuário"]);
@@ -167,7 +176,7 @@ test("abort_download: two infos, no file, what has come is kept", async (context
   assert.ok(keptBytes(dir) > 0);
   connection.send({ type: "download_model", modelId: MODEL, options });
   assert.match((await collectUntil(connection, isLast)).at(-1).message, /sucesso/);
-  assert.match(String(hub.ranges.at(-1)), /^bytes=[1-9]/);
+  assertResumed(hub);
 });
 
 test("abort_download before the first byte", async (context) => {
@@ -190,6 +199,62 @@ test("abort_download right behind download_model", async (context) => {
   assert.deepEqual(finished(dir), []);
 });
 
+test("abort_download ends a message's models as one; what is whole by then stays", async (context) => {
+  const { hub, dir, options, connection } = await hubAndConnection(context);
+  hub.put("o/r", "other.gguf", BYTES);
+  hub.script("content", {}, { holdAfter: HALF });
+  const modelIds = [MODEL, "hf://o/r/other.gguf", "hf://o/r/third.gguf"];
+  connection.send({ type: "download_model", modelIds, options, requestId: "r" });
+  await hub.held();
+  connection.send({ type: "abort_download" });
+  const end = ({ message }) => message === "Download abortado pelo usuário";
+  const answers = await collectUntil(connection, end);
+  assert.equal(answers.filter(({ type }) => type === "download_complete").length, 1);
+  assert.deepEqual(told(answers).slice(-2), ["Download abortado", "Download abortado pelo usuário"]);
+  assert.ok(!told(answers).includes("Iniciando download do modelo: hf://o/r/third.gguf"));
+  await nothingMore(connection);
+  assert.deepEqual(finished(dir), [path.basename(MODEL)]);
+});
+
+test("a split model is one download_complete, with the path of its first part", async (context) => {
+  const { hub, dir, options, connection } = await hubAndConnection(context);
+  const parts = [1, 2].map((part) => `m-0000${part}-of-00002.gguf`);
+  for (const [index, name] of parts.entries()) hub.put("o/r", name, ggufBytes(SIZE, index + 1));
+  connection.send({ type: "download_model", modelId: "hf://o/r", options });
+  const answers = await collectUntil(connection, isLast);
+  const complete = answers.filter(({ type }) => type === "download_complete");
+  assert.deepEqual(
+    complete.map(({ filePath }) => filePath),
+    [path.join(dir, parts[0])],
+  );
+  assert.deepEqual(finished(dir).sort(), parts);
+});
+
+test("a file that is there already: progress 1, also where no server is asked", async (context) => {
+  const { hub, dir, options, connection } = await hubAndConnection(context);
+  const modelId = hub.put("o/r", "plain.gguf", BYTES);
+  const message = { type: "download_model", modelId, options: { ...options, sha256: sha256(BYTES) } };
+  for (const round of ["fetched", "there"]) {
+    connection.send(message);
+    const answers = await collectUntil(connection, isLast);
+    const progress = answers.filter(({ type }) => type === "download_progress").at(-1);
+    assert.deepEqual([progress?.progress, progress?.downloadedBytes, progress?.totalBytes], [1, SIZE, SIZE], round);
+    hub.stop();
+  }
+  assert.deepEqual(finished(dir), ["plain.gguf"]);
+});
+
+test("the environment's token is not for a hub that a message names", async (context) => {
+  const { hub, options, connection } = await hubAndConnection(context);
+  process.env.HF_TOKEN = "hf_secretsecret";
+  context.after(() => delete process.env.HF_TOKEN);
+  connection.send({ type: "download_model", modelId: `hf://${REPOSITORY}`, options });
+  const answers = await collectUntil(connection, isLast);
+  assert.match(answers.at(-1).message, /sucesso/);
+  assert.ok(hub.requests.length > 0);
+  for (const { headers } of hub.requests) assert.equal(headers.authorization, undefined);
+});
+
 test("abort_download while nothing is downloaded: silence", async (context) => {
   const connection = await open(context);
   connection.send({ type: "abort_download" });
@@ -202,7 +267,7 @@ test("abort_download ends all downloads, each with its own mark", async (context
   hub.put("o/r", "other.gguf", BYTES);
   connection.send({ type: "download_model", modelId: MODEL, options, requestId: 1 });
   connection.send({ type: "download_model", modelId: "hf://o/r/other.gguf", options, requestId: 2 });
-  while (hub.fetches < 2) await delay(10);
+  await until(() => hub.fetches >= 2);
   connection.send({ type: "abort_download" });
   let ended = 0;
   const answers = await collectUntil(connection, (message) => isLast(message) && ++ended === 2);
@@ -213,7 +278,7 @@ test("abort_download ends all downloads, each with its own mark", async (context
 
 test("a download stands in nobody's way, and abort does not end it", async (context) => {
   const { hub, options, connection, file } = await hubAndConnection(context);
-  hub.script("content", { holdAfter: SIZE / 2 });
+  hub.script("content", { holdAfter: HALF });
   connection.send({ type: "download_model", modelId: MODEL, options, requestId: "download" });
   await hub.held();
   for (const message of [INIT, LOAD, CREATE, prompt(CAPITAL.question)]) connection.send(message);
@@ -232,7 +297,7 @@ test("a download stands in nobody's way, and abort does not end it", async (cont
 
 test("abort_download leaves a generation alone", async (context) => {
   const { hub, options, connection } = await hubAndConnection(context, ready);
-  hub.script("content", { holdAfter: SIZE / 2 });
+  hub.script("content", { holdAfter: HALF });
   connection.send({ type: "download_model", modelId: MODEL, options });
   await hub.held();
   connection.send(prompt(CAPITAL.question));
@@ -252,7 +317,7 @@ test("while tools run in the default session, downloads begin and end at once", 
     messages.push(message);
     hear();
   };
-  const until = async (/** @type {string} */ text) => {
+  const hasSaid = async (/** @type {string} */ text) => {
     while (!messages.some(({ message }) => message?.startsWith(text)))
       await new Promise((/** @type {(value: void) => void} */ resolve) => {
         hear = resolve;
@@ -260,12 +325,12 @@ test("while tools run in the default session, downloads begin and end at once", 
   };
   const handler = async () => {
     worker.handleMessage({ type: "download_model", modelId: MODEL, options });
-    await until("Modelo baixado com sucesso");
+    await hasSaid("Modelo baixado com sucesso");
     hub.script("content", { holdAfter: 10 });
     worker.handleMessage({ type: "download_model", modelId: MODEL, options: { ...options, dir: `${options.dir}/b` } });
     await hub.held();
     worker.handleMessage({ type: "abort_download" });
-    await until("Download abortado pelo usuário");
+    await hasSaid("Download abortado pelo usuário");
     return "18:00";
   };
   const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
@@ -279,7 +344,7 @@ test("while tools run in the default session, downloads begin and end at once", 
 
 test("cleanup ends downloads; `Recursos liberados` comes last", async (context) => {
   const { hub, dir, options, connection } = await hubAndConnection(context);
-  hub.script("content", { holdAfter: SIZE / 2 });
+  hub.script("content", { holdAfter: HALF });
   connection.send({ type: "download_model", modelId: MODEL, options });
   await hub.held();
   await connection.worker.cleanup();
@@ -290,7 +355,7 @@ test("cleanup ends downloads; `Recursos liberados` comes last", async (context) 
 
 test("SIGINT ends the forked script in the middle of a download", async (context) => {
   const { hub, dir, options, connection } = await hubAndConnection(context, (inner) => open(inner, overFork));
-  hub.script("content", { holdAfter: SIZE / 2 });
+  hub.script("content", { holdAfter: HALF });
   connection.send({ type: "download_model", modelId: MODEL, options });
   await hub.held();
   await connection.end();
@@ -299,7 +364,7 @@ test("SIGINT ends the forked script in the middle of a download", async (context
 
 test("a port that is closed by the other side ends its downloads", async (context) => {
   const { hub, options, connection } = await hubAndConnection(context);
-  hub.script("content", { holdAfter: SIZE / 2 });
+  hub.script("content", { holdAfter: HALF });
   /** @type {any[]} */
   const seen = [];
   const ended = new Promise((/** @type {(value: void) => void} */ resolve) => {

@@ -6,6 +6,7 @@
 
 "use strict";
 
+const assert = require("node:assert/strict");
 const { spawn } = require("node:child_process");
 const { once } = require("node:events");
 const fs = require("node:fs");
@@ -13,6 +14,7 @@ const http = require("node:http");
 const os = require("node:os");
 const path = require("node:path");
 const readline = require("node:readline");
+const { setTimeout: delay } = require("node:timers/promises");
 const { HANG_MS } = require("./support");
 const { ggufBytes, startHub } = require("./fixtures/hub");
 
@@ -29,6 +31,7 @@ const FILE = "small-Q4_K_M.gguf";
 const MODEL = `hf://${REPOSITORY}/${FILE}`;
 /** Large enough to be cut in pieces, small enough to come at once. */
 const SIZE = 1 << 20;
+const HALF = SIZE / 2;
 const BYTES = ggufBytes(SIZE);
 
 /** @param {import("node:test").TestContext} context */
@@ -91,6 +94,32 @@ function keptBytes(folder) {
   return parts.reduce((sum, name) => sum + fs.statSync(path.join(folder, name)).size, 0);
 }
 
+/**
+ * Waits for what nothing tells.
+ *
+ * @param {() => boolean} holds
+ */
+async function until(holds) {
+  while (!holds()) await delay(10);
+}
+
+/** @param {number[]} numbers */
+function assertMonotone(numbers) {
+  assert.deepEqual(
+    numbers,
+    [...numbers].sort((a, b) => a - b),
+  );
+}
+
+/**
+ * What was fetched last was not the beginning of the file.
+ *
+ * @param {import("./fixtures/hub").Hub} hub
+ */
+function assertResumed(hub) {
+  assert.match(String(hub.ranges.at(-1)), /^bytes=[1-9]/);
+}
+
 /** A process that downloads, and what it tells. */
 class Downloader {
   /** @type {any[]} */
@@ -137,13 +166,17 @@ module.exports = {
   BYTES,
   Downloader,
   FILE,
+  HALF,
   MODEL,
   REPOSITORY,
   SIZE,
+  assertMonotone,
+  assertResumed,
   contentOf,
   finished,
   freshFolder,
   hubAndFolder,
   keptBytes,
   serve,
+  until,
 };

@@ -17,9 +17,12 @@ const {
   BYTES,
   Downloader,
   FILE,
+  HALF,
   MODEL,
   REPOSITORY,
   SIZE,
+  assertMonotone,
+  assertResumed,
   contentOf,
   finished,
   freshFolder,
@@ -124,7 +127,7 @@ for (const form of ["hf://o/r/big-00001-of-00003.gguf", "hf:o/r:Q4_0", "hf://o/r
     assert.equal(path.basename(file), parts[0]);
     for (const [index, name] of parts.entries())
       assert.deepEqual(contentOf(path.join(dir, name)), ggufBytes(100_000 + index, index + 1));
-    assertMonotone(told, 300_003);
+    assertToldAll(told, 300_003);
   });
 }
 
@@ -355,7 +358,7 @@ test("a whole file is not fetched again, and one that is not whole is", async (c
   const file = await downloadModel(MODEL, options);
   assert.equal(await downloadModel(MODEL, options), file);
   assert.equal(hub.fetches, 1);
-  fs.truncateSync(file, SIZE / 2);
+  fs.truncateSync(file, HALF);
   assert.equal(await downloadModel(MODEL, options), file);
   assert.deepEqual(contentOf(file), BYTES);
 });
@@ -372,14 +375,11 @@ test("a file that has changed on the hub is fetched again", async (context) => {
  * @param {{ downloadedBytes: number, totalBytes?: number, progress: number }[]} told
  * @param {number} total
  */
-function assertMonotone(told, total) {
+function assertToldAll(told, total) {
   assert.ok(told.length > 0);
-  for (const [index, { downloadedBytes, totalBytes, progress }] of told.entries()) {
-    const before = told[index - 1] ?? { downloadedBytes: 0, progress: 0 };
-    assert.ok(downloadedBytes >= before.downloadedBytes, `${before.downloadedBytes}, then ${downloadedBytes}`);
-    assert.ok(progress >= before.progress && progress <= 1);
-    assert.ok(totalBytes === undefined || totalBytes === total, String(totalBytes));
-  }
+  assertMonotone(told.map(({ downloadedBytes }) => downloadedBytes));
+  assertMonotone(told.map(({ progress }) => progress));
+  for (const { totalBytes } of told) assert.ok(totalBytes === undefined || totalBytes === total, String(totalBytes));
   const { downloadedBytes, progress } = told[told.length - 1];
   assert.deepEqual([downloadedBytes, progress], [total, 1]);
 }
@@ -391,7 +391,7 @@ test("progress: whole numbers of one file, never down, at most every 100 ms", as
   const start = performance.now();
   const file = await downloadModel(MODEL, { ...options, onProgress: (progress) => told.push(progress) });
   const elapsed = performance.now() - start;
-  assertMonotone(told, SIZE);
+  assertToldAll(told, SIZE);
   for (const { modelId, file: place } of told) assert.deepEqual([modelId, place], [MODEL, file]);
   // One at the start and one at the end come besides.
   assert.ok(told.length <= elapsed / 100 + 2, `${told.length} in ${elapsed} ms`);
@@ -401,7 +401,7 @@ test("progress: whole numbers of one file, never down, at most every 100 ms", as
 
 test("progress: what an onProgress throws ends the download and is what the promise rejects with", async (context) => {
   const { hub, dir, options } = await hubAndFolder(context);
-  hub.script("content", { holdAfter: SIZE / 2 });
+  hub.script("content", { holdAfter: HALF });
   const thrown = new RangeError("from onProgress");
   const onProgress = () => {
     throw thrown;
@@ -424,11 +424,34 @@ test("token: the hub's host gets it, and nobody else", async (context) => {
 });
 
 test("token: from the environment", async (context) => {
-  const { hub, options } = await hubAndFolder(context);
+  const { hub, dir } = await hubAndFolder(context);
   hub.token = SECRET;
-  const { type } = await new Downloader(MODEL, options, { env: { HF_TOKEN: SECRET } }).outcome();
-  assert.equal(type, "done");
+  const env = { HF_TOKEN: SECRET, HF_ENDPOINT: hub.endpoint };
+  // Also where the call names the same hub.
+  for (const options of [{ dir }, { dir: path.join(dir, "b"), endpoint: `${hub.endpoint}/` }]) {
+    const { type } = await new Downloader(MODEL, options, { env }).outcome();
+    assert.equal(type, "done");
+  }
+  assert.equal(hub.fetches, 2);
   assert.ok(hub.seen("content").every(({ headers }) => headers.authorization === undefined));
+});
+
+test("token: the environment's is not for a hub that the call names", async (context) => {
+  const { hub, dir, options } = await hubAndFolder(context);
+  const other = await new Hub().start();
+  context.after(() => other.stop());
+  for (const env of [{ HF_TOKEN: SECRET }, { HF_TOKEN: SECRET, HF_ENDPOINT: other.endpoint }]) {
+    const outcome = await new Downloader(`hf://${REPOSITORY}`, options, { env }).outcome();
+    assert.equal(outcome.path, path.join(dir, FILE));
+  }
+  assert.ok(hub.requests.length > 0);
+  for (const { headers } of hub.requests) assert.equal(headers.authorization, undefined);
+  hub.token = SECRET;
+  const env = { HF_TOKEN: SECRET };
+  assert.equal((await new Downloader(MODEL, options, { env }).outcome()).code, "DOWNLOAD_UNAUTHORIZED");
+  // What the same call gives goes there.
+  const { type } = await new Downloader(MODEL, { ...options, token: SECRET }).outcome();
+  assert.equal(type, "done");
 });
 
 test("token: not for an address, also when it is given", async (context) => {
@@ -540,7 +563,7 @@ test("a signal before the hub has answered at all", async (context) => {
 
 test("a signal in the middle: its reason, and the next download goes on there", async (context) => {
   const { hub, dir, options } = await hubAndFolder(context);
-  hub.script("content", { holdAfter: SIZE / 2 });
+  hub.script("content", { holdAfter: HALF });
   const stop = new AbortController();
   const onProgress = ({ downloadedBytes }) => downloadedBytes > 0 && stop.abort();
   await assert.rejects(downloadModel(MODEL, { ...options, onProgress, signal: stop.signal }), { name: "AbortError" });
@@ -548,12 +571,12 @@ test("a signal in the middle: its reason, and the next download goes on there", 
   assert.ok(keptBytes(dir) > 0);
   const file = await downloadModel(MODEL, options);
   assert.deepEqual(contentOf(file), BYTES);
-  assert.match(String(hub.ranges.at(-1)), /^bytes=[1-9]/);
+  assertResumed(hub);
 });
 
 test("worker.abort() ends generations, not downloads; cleanup ends them", async (context) => {
   const { hub, dir, options } = await hubAndFolder(context);
-  hub.script("content", { holdAfter: SIZE / 2 }, { holdAfter: SIZE / 2 });
+  hub.script("content", { holdAfter: HALF }, { holdAfter: HALF });
   const worker = new LlamaWorker();
   context.after(() => worker.cleanup());
   const first = worker.downloadModel(MODEL, options);
@@ -572,7 +595,7 @@ test("a download runs beside a generation, and neither waits for the other", asy
   const { hub, options } = await hubAndFolder(context);
   const worker = await loadedWorker(context);
   await worker.createContext({ threads: 1 });
-  hub.script("content", { holdAfter: SIZE / 2 });
+  hub.script("content", { holdAfter: HALF });
   const download = worker.downloadModel(MODEL, options);
   await hub.held();
   const { text } = await worker.generate(CAPITAL.question);
@@ -595,7 +618,7 @@ test("several downloads of one worker at once", async (context) => {
 
 test("the process stays alive while a download is under way, and ends by itself after it", async (context) => {
   const { hub, options } = await hubAndFolder(context);
-  hub.script("content", { holdAfter: SIZE / 2 });
+  hub.script("content", { holdAfter: HALF });
   const child = new Downloader(MODEL, options);
   await hub.held();
   hub.release();
@@ -605,14 +628,14 @@ test("the process stays alive while a download is under way, and ends by itself 
 
 test("process.exit() in the middle of a download ends the process", async (context) => {
   const { hub, options } = await hubAndFolder(context);
-  hub.script("content", { holdAfter: SIZE / 2 });
+  hub.script("content", { holdAfter: HALF });
   const { code, signal } = await runExit(options);
   assert.deepEqual({ code, signal }, { code: 7, signal: null });
 });
 
 test("threads terminated while they download", async (context) => {
   const { hub, dir, options } = await hubAndFolder(context);
-  hub.script("content", { holdAfter: SIZE / 2 }, { holdAfter: SIZE / 4 });
+  hub.script("content", { holdAfter: HALF }, { holdAfter: SIZE / 4 });
   const source = `
     const { LlamaWorker } = require(${JSON.stringify(require.resolve("../js/index"))});
     LlamaWorker.downloadModel(${JSON.stringify(MODEL)}, ${JSON.stringify(options)});

@@ -21,7 +21,7 @@ Answers the prompt and exits. Without a prompt it opens a chat, or answers every
 Options:
   --model <path>        GGUF model file (default: the built-in model), or what is downloaded into models/ first: hf://organization/repository,
                         hf://organization/repository/file.gguf, hf:organization/repository:Q4_K_M, or an https address
-  --endpoint <url>      address of the hub (default: HF_ENDPOINT, else https://huggingface.co); HF_TOKEN is its token
+  --endpoint <url>      address of the hub (default: HF_ENDPOINT, else https://huggingface.co); HF_TOKEN is its token, and is sent there
   --system <text>       system prompt
   --max-tokens <n>      longest answer, in tokens (default: until the model ends it)
   --temperature <t>     0 always takes the likeliest token (default: 0)
@@ -165,6 +165,8 @@ async function fetchModel(worker, { modelPath, endpoint }) {
   try {
     return await worker.downloadModel(modelPath, {
       endpoint,
+      // Who types an address means that hub; a token for another one would be in nobody's mind.
+      token: endpoint === undefined ? undefined : process.env.HF_TOKEN,
       signal: stop.signal,
       onProgress: (progress) => display.show(progress),
     });

@@ -79,14 +79,20 @@ fn sha256(fields: &Fields<'_>) -> Result<Option<[u8; 32]>> {
 
 fn hub(fields: &Fields<'_>) -> Result<Hub> {
     let token = match fields.get("token")? {
-        None => variable("HF_TOKEN"),
+        None => None,
         Some(Any::C(token)) => Some(token),
         // Whatever it is, it was meant to be a secret.
         Some(_) => return Err(invalid_text("token", "something else".into(), "a string")),
     };
-    let endpoint = fields.string("endpoint")?.or_else(|| variable("HF_ENDPOINT"));
-    let endpoint = endpoint.as_deref().unwrap_or(Hub::DEFAULT_ENDPOINT);
-    Hub::new(endpoint, token.map(|token| token.trim().to_owned())).map_err(refusal)
+    let (named, usual) = (fields.string("endpoint")?, variable("HF_ENDPOINT"));
+    let usual = usual.as_deref().unwrap_or(Hub::DEFAULT_ENDPOINT);
+    let endpoint = named.as_deref().unwrap_or(usual);
+    let hub = |token: Option<String>| Hub::new(endpoint, token.map(|token| token.trim().to_owned())).map_err(refusal);
+    // Whoever names a hub, in a message too, is not told the secret that the environment has for its own.
+    match token {
+        None if hub(None)?.is_at(usual) => hub(variable("HF_TOKEN")),
+        given => hub(given),
+    }
 }
 
 /// Read here, on JavaScript's thread: it is the one that may change them.

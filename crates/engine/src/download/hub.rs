@@ -44,6 +44,12 @@ impl Hub {
         Ok(Self { endpoint, token })
     }
 
+    /// Whether the server at `endpoint` is this hub's, so that what is this hub's secret is no news to it.
+    #[must_use]
+    pub fn is_at(&self, endpoint: &str) -> bool {
+        Url::parse(endpoint).is_ok_and(|url| url.origin() == self.endpoint.origin())
+    }
+
     /// Where a repository's file is.
     pub(super) fn file_url(&self, repository: &str, revision: &str, path: &str) -> Url {
         let before = repository.split('/').chain(["resolve", revision]);
@@ -160,6 +166,23 @@ mod tests {
         let shown = format!("{hub:?}");
         assert!(!shown.contains("t0ken") && !shown.contains("s3cret"), "{shown}");
         assert_eq!(Hub::new("https://hub.example", Some(String::new())).unwrap().token, None);
+    }
+
+    #[test]
+    fn a_hub_is_at_its_own_server_only() {
+        let hub = Hub::new(Hub::DEFAULT_ENDPOINT, None).unwrap();
+        for (endpoint, expected) in [
+            ("https://huggingface.co", true),
+            ("https://HuggingFace.co:443/mirror/", true),
+            ("https://huggingface.co.example.com", false),
+            ("https://huggingface.co@example.com", false),
+            ("https://huggingface.co:444", false),
+            ("http://huggingface.co", false),
+            ("huggingface.co", false),
+            ("", false),
+        ] {
+            assert_eq!(hub.is_at(endpoint), expected, "{endpoint}");
+        }
     }
 
     #[test]

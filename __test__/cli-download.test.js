@@ -13,7 +13,7 @@ const fs = require("node:fs");
 const path = require("node:path");
 const { DownloadDisplay } = require("../js/download-display");
 const { builtInModelPath } = require("../js/index");
-const { assertResumed, contentOf, finished, freshFolder, keptBytes, until } = require("./download-support");
+const { contentOf, finished, freshFolder, keptBytes, until } = require("./download-support");
 const { startHub } = require("./fixtures/hub");
 const { CAPITAL, HANG_MS, test } = require("./support");
 
@@ -129,7 +129,7 @@ for (const nodeOptions of [[], ["--require", TERMINAL]]) {
     assert.deepEqual(finished(models), []);
     const again = await run(args, { cwd });
     assert.equal(again.stdout, `${CAPITAL.answer}\n`, again.stderr);
-    assertResumed(hub);
+    assert.ok(hub.hasResumed, hub.ranges.at(-1));
   });
 }
 

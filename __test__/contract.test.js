@@ -15,9 +15,10 @@ const os = require("node:os");
 const path = require("node:path");
 const { setTimeout: delay } = require("node:timers/promises");
 const { builtInModelPath } = require("../js/index");
-const { BYTES, finished, hubAndFolder } = require("./download-support");
+const { finished, hubAndFolder } = require("./download-support");
 const { block } = require("./fixtures/busy");
 const { CONNECTIONS, overFork } = require("./fixtures/connections");
+const { BYTES } = require("./fixtures/hub");
 const {
   CREATE,
   INIT,

@@ -16,7 +16,7 @@ const path = require("node:path");
 const readline = require("node:readline");
 const { setTimeout: delay } = require("node:timers/promises");
 const { HANG_MS } = require("./support");
-const { ggufBytes, startHub } = require("./fixtures/hub");
+const { BYTES, FILE, REPOSITORY, startHub } = require("./fixtures/hub");
 
 for (const name of ["HF_TOKEN", "HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"]) {
   delete process.env[name];
@@ -24,15 +24,6 @@ for (const name of ["HF_TOKEN", "HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "ALL
 }
 
 const DOWNLOAD = path.join(__dirname, "fixtures", "download.js");
-
-const REPOSITORY = "llama-worker/small";
-const FILE = "small-Q4_K_M.gguf";
-/** What `hf:` names and the only file of the repository come to. */
-const MODEL = `hf://${REPOSITORY}/${FILE}`;
-/** Large enough to be cut in pieces, small enough to come at once. */
-const SIZE = 1 << 20;
-const HALF = SIZE / 2;
-const BYTES = ggufBytes(SIZE);
 
 /** @param {import("node:test").TestContext} context */
 function freshFolder(context) {
@@ -111,15 +102,6 @@ function assertMonotone(numbers) {
   );
 }
 
-/**
- * What was fetched last was not the beginning of the file.
- *
- * @param {import("./fixtures/hub").Hub} hub
- */
-function assertResumed(hub) {
-  assert.match(String(hub.ranges.at(-1)), /^bytes=[1-9]/);
-}
-
 /** A process that downloads, and what it tells. */
 class Downloader {
   /** @type {any[]} */
@@ -163,15 +145,8 @@ class Downloader {
 }
 
 module.exports = {
-  BYTES,
   Downloader,
-  FILE,
-  HALF,
-  MODEL,
-  REPOSITORY,
-  SIZE,
   assertMonotone,
-  assertResumed,
   contentOf,
   finished,
   freshFolder,

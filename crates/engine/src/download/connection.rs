@@ -152,7 +152,7 @@ impl Connection {
                 tokio::time::sleep(time).await;
                 Ok(())
             }
-            None => Err(failed(url, &reason)),
+            None => Err(failed(url, &with_wait(reason, asked, self.patience.longest_asked_wait))),
         }
     }
 
@@ -306,6 +306,14 @@ pub(super) fn transient(reason: &str) -> Problem {
     Problem::Transient {
         reason: reason.into(),
         asked_wait: None,
+    }
+}
+
+/// The reason, and how long a server asks to wait when that is too long.
+fn with_wait(reason: String, asked: Option<Duration>, longest: Duration) -> String {
+    match asked.filter(|asked| *asked > longest) {
+        Some(asked) => format!("{reason}, to be asked again in {} s", asked.as_secs()),
+        None => reason,
     }
 }
 

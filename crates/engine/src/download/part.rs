@@ -277,7 +277,8 @@ impl Part {
         Ok(())
     }
 
-    /// Notes what is here, after that is on the disk: a note must not outlive what it speaks of.
+    /// Notes what is here, after that is on the disk: a note must not outlive what it speaks of. It is on the disk itself before it takes the
+    /// place of the one before, as an empty one would be worth nothing after a power failure.
     fn note(&mut self) -> std::result::Result<(), Fault> {
         let is_news = matches!(self.keeping, Keeping::Noted) && self.done != self.noted;
         let Some(note) = Note::of(&self.remote, &self.done).filter(|_| is_news) else {
@@ -285,7 +286,10 @@ impl Part {
         };
         self.file.sync_data()?;
         let new = self.new_note_path();
-        fs::write(&new, note.to_text())?;
+        let mut file = File::create(&new)?;
+        file.write_all(note.to_text().as_bytes())?;
+        file.sync_all()?;
+        drop(file);
         fs::rename(&new, self.note_path())?;
         self.noted = note.done;
         Ok(())

@@ -177,6 +177,8 @@ fn who_asks_for_too_long_a_wait_is_not_asked_again() {
     let server = Server::start(|_| Reply::status(429).with("Retry-After", "3600"));
     let ending = download(folder.request(&[&server.url("/m.gguf")]));
     assert_eq!((code(&ending), server.seen().len()), ("DOWNLOAD_FAILED", 1));
+    let error = ending.unwrap_err().to_string();
+    assert!(error.contains("429") && error.contains("3600 s"), "{error}");
 }
 
 #[test]

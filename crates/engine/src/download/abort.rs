@@ -1,4 +1,6 @@
 //! How a download is told to end early.
+//!
+//! Wakes whoever waits and ends nothing itself: what has come is put in order by those who were woken.
 
 use std::future::Future;
 use std::sync::Arc;

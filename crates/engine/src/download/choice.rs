@@ -1,4 +1,6 @@
 //! Which file of a repository is meant, when its name does not say. Pure.
+//!
+//! Reads paths only: whether a file is a model, its first bytes say when it comes.
 
 use super::source::Wanted;
 use super::split::{has_extension, is_later_part, stem};

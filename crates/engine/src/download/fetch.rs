@@ -1,4 +1,6 @@
 //! One file: from its address to its name on the disk.
+//!
+//! Sends and writes nothing itself, `transfer` and `part` do. Invariant: however it ends, it leaves no partial file that cannot be gone on with.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,4 +1,6 @@
 //! One request: its models one after the other, and what is told of them.
+//!
+//! Knows names, totals and the order of files; how one file comes is `fetch`'s.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,4 +1,6 @@
 //! How much of a model is here, as the threads that know it say it.
+//!
+//! Tells nobody: whoever reports it reads it, and sees to it that it never goes back.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};

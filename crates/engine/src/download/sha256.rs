@@ -1,4 +1,6 @@
 //! SHA-256 of what comes, in the order of the file.
+//!
+//! Opens no file; in which order bytes come, its caller sees to.
 
 use ring::digest::{Context, SHA256};
 

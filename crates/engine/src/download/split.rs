@@ -1,4 +1,6 @@
 //! Models in several files, `name-00001-of-0000N.gguf`. Pure.
+//!
+//! Knows what a name says, not whether the parts are there.
 
 /// Digits of each of the two numbers.
 const DIGITS: usize = 5;

@@ -67,16 +67,28 @@ fn every_room_is_in_the_table() {
     }
 }
 
+/// Tests, examples, the addon and the build scripts included. `fuzz/` is no part of them: a program of its own, which counts what the compiler and the
+/// allocator do.
 #[test]
 fn only_the_room_llama_names_llama_cpp_or_is_unsafe() {
-    for (room, _) in ARROWS.into_iter().filter(|(room, _)| *room != "llama") {
-        for file in rust_files(&source().join(room)) {
-            let text = fs::read_to_string(&file).unwrap();
-            for word in ["llama_cpp_2", "llama_cpp_sys_2", "unsafe "] {
-                assert!(!text.contains(word), "{} contains `{word}`", file.display());
-            }
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = [crate_folder.to_owned(), addon()];
+    let scripts = [crate_folder.join("../../build.rs")];
+    let room = source().join("llama");
+    let files: Vec<PathBuf> = folders.iter().flat_map(|folder| rust_files(folder)).chain(scripts).collect();
+    let (inside, outside): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| file.starts_with(&room));
+    let has = |file: &Path, word: &str| fs::read_to_string(file).unwrap().contains(word);
+    for word in ["llama_cpp_2", "llama_cpp_sys_2", "unsafe "] {
+        assert!(inside.iter().any(|file| has(file, word)), "the room `llama` has no `{word}`");
+        // This file names what it looks for.
+        for file in outside.iter().filter(|file| !file.ends_with("tests/architecture.rs")) {
+            assert!(!has(file, word), "{} contains `{word}`", file.display());
         }
     }
+    assert!(
+        outside.iter().any(|file| file.ends_with("examples/raw/main.rs")),
+        "examples are looked at"
+    );
 }
 
 #[test]

@@ -3,18 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use llama_worker_engine::llama::WeightFormat;
 use serde_json::Value;
 
 use super::Result;
 use super::gguf::Metadata;
 use super::vocabulary::Vocabulary;
-
-/// How llama.cpp stores the weights.
-#[derive(Clone, Copy)]
-pub(crate) enum Quantization {
-    Q8_0,
-    Q4KM,
-}
 
 pub(crate) struct Description {
     name: String,
@@ -33,7 +27,8 @@ pub(crate) struct Description {
     template: String,
     /// After so many tokens the model says the same again; 0 = it does not repeat itself.
     pub(crate) period: u32,
-    pub(crate) quantization: Quantization,
+    /// How llama.cpp stores the weights.
+    pub(crate) format: WeightFormat,
 }
 
 impl Description {
@@ -54,9 +49,9 @@ impl Description {
             vowels: text_of(&value, "vowels")?,
             template: text_of(&value, "template")?,
             period: number_of(&value, "period")?,
-            quantization: match value["quantization"].as_str() {
-                Some("Q8_0") => Quantization::Q8_0,
-                Some("Q4_K_M") => Quantization::Q4KM,
+            format: match value["quantization"].as_str() {
+                Some("Q8_0") => WeightFormat::Q8_0,
+                Some("Q4_K_M") => WeightFormat::Q4KM,
                 other => return Err(format!("`quantization` is `{other:?}`, expected Q8_0 or Q4_K_M")),
             },
         })

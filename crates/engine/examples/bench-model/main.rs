@@ -5,7 +5,6 @@
 
 mod description;
 mod gguf;
-mod quantize;
 mod tensors;
 mod vocabulary;
 
@@ -15,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use description::Description;
+use llama_worker_engine::llama::write_quantized;
 use vocabulary::Vocabulary;
 
 type Result<T> = std::result::Result<T, String>;
@@ -42,7 +42,7 @@ fn run() -> Result<()> {
 fn make(description: &Description, file: &Path) -> Result<()> {
     let (plain, unfinished) = (with_extension(file, "plain"), with_extension(file, "part"));
     write_plain(description, &plain)?;
-    quantize::quantize(&plain, &unfinished, description.quantization)?;
+    write_quantized(&plain, &unfinished, description.format).map_err(|error| error.to_string())?;
     fs::remove_file(&plain).map_err(|error| format!("`{}`: {error}", plain.display()))?;
     fs::rename(&unfinished, file).map_err(|error| format!("`{}`: {error}", file.display()))
 }

@@ -5,9 +5,10 @@
 use std::path::Path;
 use std::time::Instant;
 
+use llama_worker_engine::llama::BareParams;
 use serde_json::{Value, json};
 
-use super::llama::{Entry, Llama, Settings};
+use super::llama::{Entry, Llama};
 
 type Answer = Result<Value, String>;
 
@@ -38,17 +39,17 @@ impl Side {
     }
 
     fn load(&mut self, request: &Value) -> Answer {
-        let settings = Settings {
+        let params = BareParams {
             context_size: number(request, "contextSize")?,
             batch_size: number(request, "batchSize")?,
             sequences: number(request, "sequences")?,
-            threads: i32::try_from(number(request, "threads")?).map_err(|error| error.to_string())?,
+            threads: number(request, "threads")?,
         };
         let path = |key: &str| request[key].as_str().ok_or_else(|| format!("`{key}` is missing"));
         // The one before must be gone first: two contexts would count double in its memory.
         self.llama = None;
         self.held.clear();
-        self.llama = Some(Llama::load(Path::new(path("backends")?), Path::new(path("model")?), &settings)?);
+        self.llama = Some(Llama::load(Path::new(path("backends")?), Path::new(path("model")?), &params)?);
         Ok(json!({ "sinceStartMs": milliseconds(self.started) }))
     }
 

@@ -1,8 +1,9 @@
 //! The limit that the bench measures against: the barest loop over the same llama.cpp, the same backends and the same number of threads.
 //!
-//! Only calls `llama_decode` and takes the likeliest token. No text, no sessions, no sampling options, no JavaScript. Reads a request as a line
-//! of JSON and answers with one: `{ "id", "do": "load" | "prompt" | "decode" | "batch", … }` → `{ "id", "value" }` or `{ "id", "error" }`.
-//! Ends with its standard input. `bench/sides/raw.js` is the other end.
+//! Only calls `llama_decode`, through the engine's barest owner of a context, and takes the likeliest token. No text, no sessions, no sampling
+//! options, no JavaScript. Reads a request as a line of JSON and answers with one:
+//! `{ "id", "do": "load" | "prompt" | "decode" | "batch", … }` → `{ "id", "value" }` or `{ "id", "error" }`. Ends with its standard input.
+//! `bench/bench.js` is the other end.
 
 mod commands;
 mod llama;

@@ -7,8 +7,8 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ffi::{CStr, c_char, c_void};
 use std::io::Write;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, Once};
 
 use llama_cpp_sys_2 as sys;
 
@@ -33,12 +33,15 @@ pub fn set_debug(enabled: bool) {
     super::shim::set_common_log(enabled);
 }
 
-/// Takes over llama.cpp's log.
+/// Takes over llama.cpp's log, once.
 pub(super) fn install() {
-    // SAFETY: `on_log` has the signature ggml asks for and uses no user data.
-    unsafe { sys::llama_log_set(Some(on_log), std::ptr::null_mut()) };
-    set_debug(DEBUG.load(Ordering::Relaxed));
-    super::shim::watch_for_death(report_death);
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        // SAFETY: `on_log` has the signature ggml asks for and uses no user data.
+        unsafe { sys::llama_log_set(Some(on_log), std::ptr::null_mut()) };
+        set_debug(DEBUG.load(Ordering::Relaxed));
+        super::shim::watch_for_death(report_death);
+    });
 }
 
 /// Forgets earlier errors of this thread: what comes next belongs to the next call.

@@ -1,10 +1,11 @@
-//! Safe owners over llama.cpp: backend, model, context, batch, threadpool, sampler chain, chat templates.
+//! Safe owners over llama.cpp: backend, model, context, batch, threadpool, sampler chain, chat templates, and its quantizer.
 //!
 //! The only room with `unsafe`, and the only one that names `llama_cpp_2` or `llama_cpp_sys_2`. Takes no decisions about conversations,
 //! scheduling or text. Invariants: a C++ exception never leaves `shim.cpp`; a [`Context`] never outlives its [`Model`].
 
 mod abort;
 mod backend;
+mod bare;
 mod batch;
 mod context;
 mod exit;
@@ -14,6 +15,7 @@ mod log;
 mod memory;
 mod model;
 mod offload;
+mod quantize;
 mod rows;
 mod sampler;
 mod shim;
@@ -24,6 +26,7 @@ mod vocabulary;
 
 pub use abort::AbortFlag;
 pub use backend::{Backend, Device, DeviceKind};
+pub use bare::{Bare, BareParams};
 pub use batch::Batch;
 pub use context::{Context, ContextParams, Decoded, FlashAttention, KvCacheType, MOST_DRAFTED};
 pub use exit::at_exit;
@@ -34,6 +37,7 @@ pub use grammar::{GrammarTrigger, ToolGrammar};
 pub use log::set_debug;
 pub use model::{Model, ModelInfo, ModelParams};
 pub use offload::GpuLayers;
+pub use quantize::{WeightFormat, write_quantized};
 pub(crate) use rows::row_cuts;
 pub use sampler::{SamplerChain, SamplerStage, argmax};
 pub use state::SequenceState;

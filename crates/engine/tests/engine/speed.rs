@@ -1,12 +1,13 @@
 //! What makes answers fast never changes them: numbers of threads, and guessed tokens.
 
+use crate::support::bench::{Asked, Bench, Chat};
 use crate::support::plain::{PlainLoop, options, tokens_of};
 use crate::support::small_models::Kind;
 use crate::support::{Random, TemporaryFolder, Worker};
 use llama_worker_engine::chat::{ChatOptions, Message, Role, Tool, ToolChoice};
 use llama_worker_engine::llama::{Batch, Context, Decoded, FlashAttention, KvCacheType, Token, argmax};
 use llama_worker_engine::sampling::{Constraint, DryRepeatPenalty, Mirostat, MirostatVersion, RepeatPenalty, SamplingOptions, Xtc};
-use llama_worker_engine::worker::{ContextOptions, GenerationOptions, GenerationResult, Input, SessionId, Speculation};
+use llama_worker_engine::worker::{ContextOptions, GenerationOptions, GenerationResult, Input, Speculation};
 
 /// Texts to which a model answers with what it has been told, or again and again the same.
 const REPETITIVE: [&str; 4] = [
@@ -51,21 +52,15 @@ fn a_number_of_threads_that_was_asked_for_stays() {
     assert_eq!(answer.timings.threads, 1);
 }
 
+/// To which a look at a second thread would cost hundreds of tokens.
 #[test]
-fn the_governor_reports_a_number_that_the_machine_has() {
+fn a_tiny_model_has_one_thread_when_nobody_says() {
     let worker = Worker::unready();
     worker.init_with_threads(None).unwrap();
     worker.load(&crate::support::model_path()).unwrap();
     worker.create_context(ContextOptions::default()).unwrap();
-    let plain = PlainLoop::new();
-    let asked = "Tell me a long story about a cat.";
-    let (tokens, result) = tokens_of(&worker.start(Input::Prompt(asked.into()), options(120)).0);
-    assert!(result.timings.threads >= 1 && result.timings.threads as usize <= num_cpus());
-    assert_eq!(tokens, plain.answer(&plain.prompt(&[Message::new(Role::User, asked)]), 120));
-}
-
-fn num_cpus() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    let answer = worker.generate(Input::Prompt("Tell me a long story about a cat.".into()), options(40));
+    assert_eq!(answer.timings.threads, 1);
 }
 
 fn guessing(options: &GenerationOptions) -> GenerationOptions {
@@ -226,35 +221,18 @@ fn repetitive_text_takes_fewer_evaluations_than_tokens() {
 /// What is in memory after an answer with guesses is what the next prompt finds.
 #[test]
 fn conversations_go_on_behind_guesses_and_beside_each_other() {
-    let plain = PlainLoop::new();
-    let worker = Worker::ready();
+    let bench = Bench::built_in("guesses");
     for (batch_size, context_size) in [(512, 2048), (3, 2048), (1, 2048), (64, 600)] {
-        let context = ContextOptions {
-            batch_size: Some(batch_size),
-            context_size: Some(context_size),
-            ..Default::default()
-        };
-        worker.create_context(context).unwrap();
+        bench.create_context(context_size, batch_size, 4);
         let mut random = Random::new(3);
-        let mut said: Vec<(SessionId, Vec<Message>)> = (1..=6).map(|id| (SessionId(id), Vec::new())).collect();
-        for (id, _) in &said {
-            worker.create_session(*id, vec![]);
-        }
+        let mut chats: Vec<Chat<'_>> = (1..=6).map(|id| bench.chat(id)).collect();
         for _ in 0..3 {
-            let mut under_way = Vec::new();
-            for (id, messages) in &mut said {
-                let text = REPETITIVE[random.below(REPETITIVE.len())];
-                messages.push(Message::new(Role::User, text));
-                under_way.push(worker.start_in(*id, Input::Prompt(text.into()), guessing(&options(40))).0);
-            }
-            for ((id, messages), events) in said.iter_mut().zip(under_way) {
-                let (tokens, result) = tokens_of(&events);
-                assert_eq!(
-                    tokens,
-                    plain.answer(&plain.prompt(messages), 40),
-                    "n_batch {batch_size}, {id:?}: {messages:?}"
-                );
-                messages.push(Message::new(Role::Assistant, result.text));
+            let asked: Vec<Asked> = chats
+                .iter_mut()
+                .map(|chat| chat.ask_with(REPETITIVE[random.below(REPETITIVE.len())], guessing(&options(40))))
+                .collect();
+            for (chat, asked) in chats.iter_mut().zip(&asked) {
+                chat.check(asked);
             }
         }
     }

@@ -60,18 +60,15 @@ impl PlainLoop {
     }
 
     pub(crate) fn answer(&self, prompt: &[Token], max_tokens: u32) -> Vec<i32> {
-        self.answer_with_margins(prompt, max_tokens)
-            .into_iter()
-            .map(|(token, _)| token)
-            .collect()
+        self.answer_with_margins(prompt, max_tokens).0
     }
 
-    /// The tokens of an answer, each with the distance of its logit from the next lower one.
-    pub(crate) fn answer_with_margins(&self, prompt: &[Token], max_tokens: u32) -> Vec<(i32, f32)> {
+    /// The tokens of an answer, and for each choice, that of the end too, the distance of its logit from the next lower one.
+    pub(crate) fn answer_with_margins(&self, prompt: &[Token], max_tokens: u32) -> (Vec<i32>, Vec<f32>) {
         let mut context = Context::new(&self.model, &self.params()).unwrap();
         let mut batch = Batch::new(2048);
         let mut next = prompt.to_vec();
-        let (mut position, mut answer) = (0, Vec::new());
+        let (mut position, mut answer, mut margins) = (0, Vec::new(), Vec::new());
         loop {
             batch.clear();
             for (index, token) in next.iter().enumerate() {
@@ -81,12 +78,13 @@ impl PlainLoop {
             position += next.len();
             let logits = context.logits(next.len() - 1).unwrap();
             let token = argmax(logits).unwrap();
+            margins.push(margin(logits));
             if self.model.is_end_of_generation(token) {
-                return answer;
+                return (answer, margins);
             }
-            answer.push((token.0, margin(logits)));
+            answer.push(token.0);
             if answer.len() == max_tokens as usize {
-                return answer;
+                return (answer, margins);
             }
             next = vec![token];
         }

@@ -22,13 +22,12 @@ const FEWEST: usize = 32;
 pub fn targets<Token: PartialEq>(prompts: &[Evaluating<'_, Token>], stops_there: bool) -> Vec<usize> {
     let mut targets: Vec<usize> = prompts.iter().map(|prompt| prompt.tokens.len()).collect();
     for (index, prompt) in prompts.iter().enumerate() {
-        let leader = prompts[..index]
-            .iter()
-            .map(|leader| awaited(leader, prompt))
-            .position(|common| common.is_some());
-        let Some(leader) = leader else { continue };
+        let mut before = prompts[..index].iter().enumerate();
+        let Some((leader, common)) = before.find_map(|(leader, other)| Some((leader, awaited(other, prompt)?))) else {
+            continue;
+        };
         targets[index] = prompt.held;
-        if let Some(common) = awaited(&prompts[leader], prompt).filter(|_| stops_there) {
+        if stops_there {
             targets[leader] = targets[leader].min(common);
         }
     }

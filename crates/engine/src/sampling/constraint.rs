@@ -12,7 +12,7 @@ use super::gbnf::GbnfMatcher;
 use super::json_schema::SchemaMatcher;
 use super::tokens::Tokens;
 use crate::error::{Error, Result};
-use crate::llama::{Model, Token, ToolGrammar, argmax};
+use crate::llama::{AbortFlag, Model, Token, ToolGrammar, argmax};
 
 /// What an answer must look like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,13 @@ impl Constrained {
             fitting: Vec::new(),
             chosen: None,
         }))
+    }
+
+    /// From now on a grammar's work ends early when `abort` is set, with [`Error::Aborted`]. That of a schema is little at a time.
+    pub(super) fn obey(&mut self, abort: &AbortFlag) {
+        if let Matcher::Gbnf(matcher) = &mut self.matcher {
+            matcher.obey(abort);
+        }
     }
 
     /// Chooses a token that fits. `None` when the logits are unusable.

@@ -21,8 +21,8 @@ use self::dry::Dry;
 pub use self::logprobs::{TokenLogprobs, top_logprobs};
 pub use self::options::{BiasTarget, DryRepeatPenalty, Mirostat, MirostatVersion, RepeatPenalty, SamplingOptions, TokenBias, Xtc};
 use crate::error::{Error, Result};
+use crate::llama::{AbortFlag, Model, SamplerChain, SamplerStage, Token, Vocabulary, argmax};
 pub use crate::llama::{GrammarTrigger, ToolGrammar};
-use crate::llama::{Model, SamplerChain, SamplerStage, Token, Vocabulary, argmax};
 
 /// Chooses the tokens of one generation.
 #[derive(Debug)]
@@ -49,6 +49,13 @@ impl Sampler {
             constraint: constraint.flatten(),
             is_free: false,
         })
+    }
+
+    /// From now on a constraint that takes long ends early when `abort` is set, with [`Error::Aborted`].
+    pub fn obey(&mut self, abort: &AbortFlag) {
+        if let Some(constraint) = &mut self.constraint {
+            constraint.obey(abort);
+        }
     }
 
     /// Whether the constraint counts for the tokens that come: it is about the answer, not about what the model thinks before.

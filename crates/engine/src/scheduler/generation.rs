@@ -301,10 +301,11 @@ impl Generation {
         let constraint = options.constraint.clone().or(tool_calls);
         let made =
             Sampler::new(&options.sampling, constraint.as_ref(), model).and_then(|sampler| Ok((sampler, AnswerReader::new(&format)?)));
-        let (sampler, reader) = match made {
+        let (mut sampler, reader) = match made {
             Ok(made) => made,
             Err(error) => return Err((reply, error)),
         };
+        sampler.obey(&abort);
         let stops = options.stop_strings.iter().chain(&format.stops).cloned().collect();
         let may_guess = options.speculation == Speculation::Lookup && model.can_cut_memory() && !options.is_preload;
         let guesses = may_guess.then(|| Guesses {

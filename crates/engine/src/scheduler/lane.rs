@@ -343,6 +343,7 @@ impl Lane {
         let Some(running) = self.running.take() else { return };
         match ending {
             Ok(reason) => self.keep(running.generation, reason),
+            Err(Error::Aborted) => self.keep(running.generation, StopReason::Abort),
             Err(error) => running.generation.fail(error),
         }
     }

@@ -6,19 +6,30 @@
 //!
 //! Knows characters and token numbers, not what a token's bytes are.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::grammar::{CharSet, Element, Grammar, Position};
-use crate::llama::Token;
+use super::seen::Seen;
+use crate::llama::{AbortFlag, Token};
 
-/// What one token, or one mask, may cost before the grammar counts as too ambiguous: about a second.
-const MAX_WORK: u32 = 4_000_000;
+/// What one token, or one mask, may cost before the grammar counts as too ambiguous: a second or two. A mask looks at each token of the vocabulary:
+/// with a quarter million of them a grammar for JSON takes about a fifth of it.
+const MAX_WORK: u64 = 400_000_000;
+/// What it costs to follow a way, to come upon one again, and to look whether one goes on by a character. All are counted: a grammar can be made
+/// that does nothing but any one of them.
+const NEW_WAY: u64 = 16;
+const KNOWN_WAY: u64 = 4;
+const LOOK: u64 = 2;
+/// The most ways after one byte, and the most places, ways and edges in memory: some 50 and 200 MB.
+const MAX_WAYS: usize = 3_000_000;
+const MAX_HELD: usize = 16_000_000;
+/// Work between two looks at the abort flag: a millisecond or so.
+const UNWATCHED: u64 = 200_000;
 /// Below this many places, old ones are not looked for.
 const MIN_COLLECTED: usize = 4096;
 
 /// The index of a place to return to.
-type NodeId = u32;
+pub(super) type NodeId = u32;
 /// The place below the grammar's root: returning there is the end.
 const BOTTOM: NodeId = 0;
 /// The end of a list of edges.
@@ -34,7 +45,10 @@ pub(super) struct Matcher {
     /// One for each byte that can be taken back, above the one that cannot.
     steps: Vec<Step>,
     scratch: Scratch,
-    work_left: u32,
+    work_left: u64,
+    /// What is left when the abort flag is looked at next.
+    watched_at: u64,
+    abort: AbortFlag,
     collect_at: usize,
 }
 
@@ -55,10 +69,10 @@ struct Edge {
 }
 
 /// One way to read the text: what it expects, and what comes after that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Thread {
-    position: Position,
-    node: NodeId,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Thread {
+    pub(super) position: Position,
+    pub(super) node: NodeId,
 }
 
 /// The state after a byte. What was added for it lies at the end of each list, so that going back is cutting off.
@@ -107,6 +121,8 @@ impl Matcher {
             steps: Vec::new(),
             scratch: Scratch::default(),
             work_left: MAX_WORK,
+            watched_at: 0,
+            abort: AbortFlag::default(),
             collect_at: MIN_COLLECTED,
         };
         matcher
@@ -132,6 +148,32 @@ impl Matcher {
     /// Begins a token or a mask: from here on work is counted.
     pub(super) fn begin(&mut self) {
         self.work_left = MAX_WORK;
+        self.watched_at = MAX_WORK - UNWATCHED;
+    }
+
+    /// From now on work ends early when `abort` is set, as if it had been too much.
+    pub(super) fn obey(&mut self, abort: AbortFlag) {
+        self.abort = abort;
+    }
+
+    pub(super) fn is_aborted(&self) -> bool {
+        self.abort.is_set()
+    }
+
+    fn spend(&mut self, work: u64) {
+        self.work_left = self.work_left.saturating_sub(work);
+        if self.work_left < self.watched_at {
+            self.watched_at = self.work_left.saturating_sub(UNWATCHED);
+            if self.is_aborted() {
+                self.work_left = 0;
+            }
+        }
+    }
+
+    /// Takes notice that all ways of a step are looked at; false when that is too much.
+    fn may_look(&mut self, n_threads: usize) -> bool {
+        self.spend(LOOK.saturating_mul(n_threads as u64));
+        !self.is_exhausted()
     }
 
     /// Whether nothing was pushed since the last [`Self::accept`].
@@ -237,6 +279,9 @@ impl Matcher {
     }
 
     fn push_partial(&mut self, partial: Partial) -> bool {
+        if !self.may_look(self.top().n_threads) {
+            return false;
+        }
         let (low, high) = partial.range();
         let may_match = |thread: &Thread| matches!(self.element(thread.position), Element::Char(set) if set.meets(low, high));
         if !self.top_threads().iter().any(may_match) {
@@ -273,6 +318,9 @@ impl Matcher {
         let Step {
             first_thread, n_threads, ..
         } = self.steps[step];
+        if !self.may_look(n_threads) {
+            return false;
+        }
         for thread in &self.threads[first_thread..first_thread + n_threads] {
             if wanted(&self.grammar.code[thread.position as usize]) {
                 self.scratch.todo.push(Thread {
@@ -302,10 +350,14 @@ impl Matcher {
         let grammar = Arc::clone(&self.grammar);
         while let Some(thread) = self.scratch.todo.pop() {
             if !self.scratch.seen.insert(thread) {
+                self.spend(KNOWN_WAY);
                 continue;
             }
-            self.work_left = self.work_left.saturating_sub(1);
-            if self.work_left == 0 {
+            self.spend(NEW_WAY);
+            if self.scratch.seen.len() > MAX_WAYS || self.threads.len() + self.nodes.len() + self.edges.len() > MAX_HELD {
+                self.work_left = 0;
+            }
+            if self.is_exhausted() {
                 self.scratch.todo.clear();
                 break;
             }
@@ -484,35 +536,8 @@ fn is_in(set: &CharSet, character: u32) -> bool {
 }
 
 fn id(index: usize) -> u32 {
-    // Work is limited per step and old nodes are collected: there are never that many.
+    // `MAX_HELD` keeps the number far below.
     u32::try_from(index).unwrap_or(u32::MAX)
-}
-
-/// The ways that a step has been on. Few in most steps, where a list is faster than a set.
-#[derive(Debug, Default)]
-struct Seen {
-    few: Vec<Thread>,
-    many: HashSet<Thread>,
-}
-
-impl Seen {
-    const FEW: usize = 32;
-
-    fn clear(&mut self) {
-        self.few.clear();
-        self.many.clear();
-    }
-
-    fn insert(&mut self, thread: Thread) -> bool {
-        if self.few.len() < Self::FEW {
-            let is_new = !self.few.contains(&thread);
-            if is_new {
-                self.few.push(thread);
-            }
-            return is_new;
-        }
-        !self.few.contains(&thread) && self.many.insert(thread)
-    }
 }
 
 #[cfg(test)]
@@ -619,15 +644,74 @@ mod tests {
         assert!(matcher.nodes.len() < 3 * MIN_COLLECTED, "{} nodes", matcher.nodes.len());
     }
 
+    /// Each makes much of another kind of work.
     #[test]
     fn too_much_work_is_noticed() {
-        let mut matcher = matcher("root ::= ((\"a\"?){0,10000}){0,40}");
-        for _ in 0..MAX_WORK {
-            if !matcher.push_byte(b'a') {
-                break;
+        let many = |unit: &str, n| vec![unit; n].join(" | ");
+        let known = many("\"\"", 30_000);
+        let hostile: [(&str, String, u8); 4] = [
+            ("new ways", "root ::= ((\"a\"?){0,10000}){0,40}".into(), b'a'),
+            (
+                "known ways",
+                format!("root ::= a a a a a a a a \"x\"\na ::= b+\nb ::= {known} | \"y\""),
+                b'y',
+            ),
+            ("looks", format!("root ::= {}", many("\"b\" \"c\"", 60_000)), b'a'),
+            (
+                "looks for half characters",
+                format!("root ::= {}", many("\"ä\" \"c\"", 60_000)),
+                0xE2,
+            ),
+        ];
+        for (name, grammar, byte) in hostile {
+            let mut matcher = matcher(&grammar);
+            assert!(!matcher.is_exhausted(), "{name}: it can begin");
+            matcher.begin();
+            let mut n_pushed = 0;
+            while !matcher.is_exhausted() {
+                n_pushed += 1;
+                assert!(n_pushed < 100_000, "{name}: {} left", matcher.work_left);
+                matcher.push_byte(byte);
+                if matcher.steps.len() > 40 {
+                    matcher.rollback();
+                }
             }
+            assert!(!matcher.push_byte(byte), "{name}");
+            let n_held = matcher.threads.capacity() + matcher.nodes.capacity() + matcher.edges.capacity();
+            assert!(n_held < 3 * MAX_HELD, "{name}: {n_held} places");
         }
-        assert!(matcher.is_exhausted());
+    }
+
+    /// More than four million ways in one mask were once called too ambiguous. A large vocabulary and JSON are enough.
+    #[test]
+    fn a_large_vocabulary_is_no_ambiguity() {
+        let mut matcher = matcher(
+            r#"root ::= "{" ws (pair ("," ws pair)*)? "}" ws
+pair ::= string ws ":" ws (string | root) ws
+string ::= "\"" ([^"\\] | "\\" [nrt"])* "\""
+ws ::= ([ \t\n] ws)?"#,
+        );
+        assert!(matcher.accept(Token::new(1), br#"{ "a": ""#));
+        matcher.begin();
+        for number in 0..150_000 {
+            let token = format!("{number}\", \"");
+            assert_eq!(read(&mut matcher, &token).0, token.len(), "{} left", matcher.work_left);
+            matcher.rollback();
+        }
+        let n_ways = (MAX_WORK - matcher.work_left) / NEW_WAY;
+        assert!(n_ways > 5_000_000, "only {n_ways} ways: this proves nothing");
+    }
+
+    #[test]
+    fn work_ends_when_it_is_aborted() {
+        let mut matcher = matcher("root ::= (\"a\"? \"a\"?)*");
+        let abort = AbortFlag::default();
+        matcher.obey(abort.clone());
+        assert_eq!(read(&mut matcher, "aaa").0, 3);
+        abort.set();
+        matcher.begin();
+        let n_pushed = (0..MAX_WORK).take_while(|_| matcher.push_byte(b'a')).count() as u64;
+        assert!(matcher.is_exhausted() && matcher.is_aborted() && n_pushed < UNWATCHED, "{n_pushed}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod grammar;
 mod matcher;
 mod parse;
 mod recursion;
+mod seen;
 mod trigger;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use self::parse::{LongRepetition, parse};
 use self::trigger::{Fired, Watch};
 use super::tokens::{SPECIAL_MARK, Tokens};
 use crate::error::{Error, Result};
-use crate::llama::{Token, ToolGrammar};
+use crate::llama::{AbortFlag, Token, ToolGrammar};
 
 /// An answer's state in its grammar.
 #[derive(Debug)]
@@ -124,13 +125,26 @@ impl GbnfMatcher {
         let trie: &TokTrie = tokens.trie();
         let mut allowed = trie.alloc_token_set();
         trie.add_bias(&mut Walk(&mut self.matcher), &mut allowed, &[]);
-        for (token, is_other) in self.matcher.named_tokens() {
-            let matching = tokens.vocabulary().tokens().filter(|other| (*other == token) != is_other);
-            for id in matching.filter_map(|token| u32::try_from(token.0).ok()) {
-                allowed.allow_token(id);
+        self.allow_named(&mut allowed);
+        self.checked(allowed)
+    }
+
+    /// Lets in the tokens that the grammar names.
+    fn allow_named(&self, allowed: &mut SimpleVob) {
+        let mut allow = |token: Token| allowed.allow_token(token.0.unsigned_abs());
+        // What is all but one, and all but another, is all.
+        let (mut unwanted, mut is_all) = (None, false);
+        for (token, is_unwanted) in self.matcher.named_tokens() {
+            if is_unwanted {
+                is_all |= *unwanted.get_or_insert(token) != token;
+            } else {
+                allow(token);
             }
         }
-        self.checked(allowed)
+        if let Some(unwanted) = unwanted {
+            let tokens = self.tokens.vocabulary().tokens();
+            tokens.filter(|token| is_all || *token != unwanted).for_each(allow);
+        }
     }
 
     /// Whether a text of several tokens is allowed. Tokens that the grammar names by number count only one at a time.
@@ -143,7 +157,15 @@ impl GbnfMatcher {
         is_allowed
     }
 
+    /// From now on work ends early when `abort` is set.
+    pub(super) fn obey(&mut self, abort: &AbortFlag) {
+        self.matcher.obey(abort.clone());
+    }
+
     fn checked<T>(&self, value: T) -> Result<T> {
+        if self.matcher.is_exhausted() && self.matcher.is_aborted() {
+            return Err(Error::Aborted);
+        }
         if self.matcher.is_exhausted() {
             return Err(Error::ConstraintFailed {
                 reason: "the grammar is too ambiguous: too many ways to read the answer".into(),

@@ -3,6 +3,7 @@
 //! The language is that of llama.cpp's `grammars/README.md`. llama.cpp's own parser is not used: it prints a faulty grammar to stderr,
 //! overlooks some left recursion, and takes unbounded memory for `"a"{5,2}` or for deep nesting.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use super::grammar::{CharSet, Element, Grammar};
@@ -36,6 +37,7 @@ pub(super) fn parse(text: &str, vocabulary: &Vocabulary, long: LongRepetition) -
         ids: HashMap::new(),
         rules: Vec::new(),
         n_elements: 0,
+        names: OnceCell::new(),
     };
     parser.file()?;
     let rules = parser.defined_rules()?;
@@ -63,6 +65,8 @@ struct Parser<'a> {
     ids: HashMap<String, u32>,
     rules: Vec<Rule>,
     n_elements: usize,
+    /// Tokens by their text; made when the first is named.
+    names: OnceCell<HashMap<&'a [u8], Token>>,
 }
 
 impl Parser<'_> {
@@ -210,12 +214,8 @@ impl Parser<'_> {
             let token = Token::new(id.parse().ok()?);
             return self.vocabulary.contains(token).then_some(token);
         }
-        let named = || {
-            self.vocabulary
-                .tokens()
-                .filter(|token| self.vocabulary.piece(*token) == text.as_bytes())
-        };
-        named().find(|token| self.vocabulary.is_control(*token)).or_else(|| named().next())
+        let names = self.names.get_or_init(|| names_of(self.vocabulary));
+        names.get(text.as_bytes()).copied()
     }
 
     /// Reads `*`, `+`, `?` or `{…}`: the least and the greatest number of times.
@@ -421,6 +421,17 @@ impl Parser<'_> {
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         format!("{what} at line {line}, column {column} of the grammar")
     }
+}
+
+/// A vocabulary's tokens by their text: the first of those that have the same, and control tokens before others.
+fn names_of(vocabulary: &Vocabulary) -> HashMap<&[u8], Token> {
+    let mut names = HashMap::with_capacity(vocabulary.len());
+    for is_control in [true, false] {
+        for token in vocabulary.tokens().filter(|token| vocabulary.is_control(*token) == is_control) {
+            names.entry(vocabulary.piece(token)).or_insert(token);
+        }
+    }
+    names
 }
 
 fn is_name_letter(letter: char) -> bool {

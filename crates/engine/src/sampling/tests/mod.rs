@@ -469,6 +469,40 @@ fn grammars_that_cannot_be_held_are_refused() {
     }
 }
 
+/// What is chosen takes a mask, whose work is looked after.
+#[test]
+fn an_abort_ends_the_work_of_a_grammar() {
+    let grammar = Constraint::Grammar("root ::= ((\"a\"?){0,3000}){0,20} \"!\"".into());
+    let abort = AbortFlag::default();
+    let mut sampler = Sampler::new(&greedy(), Some(&grammar), model()).unwrap();
+    sampler.obey(&abort);
+    let likes_digits = logits(&[(token("7"), 1.0)]);
+    sampler.sample(&likes_digits).unwrap();
+    abort.set();
+    assert_eq!(sampler.sample(&likes_digits).unwrap_err().code(), "ABORTED");
+}
+
+#[test]
+fn what_is_any_but_one_or_any_but_another_is_any() {
+    let grammar = Constraint::Grammar("root ::= !<[40]> \"!\" | !<[41]> \"!\"".into());
+    let mut one = Constrained::new(&Constraint::Grammar("root ::= !<[40]>".into()), model())
+        .unwrap()
+        .unwrap();
+    let mut both = Constrained::new(&grammar, model()).unwrap().unwrap();
+    let allowed = |constrained: &mut Constrained| [40, 41, 42].map(|id| constrained.mask().unwrap().is_allowed(id));
+    assert_eq!(allowed(&mut one), [false, true, true]);
+    assert_eq!(allowed(&mut both), [true, true, true]);
+}
+
+/// Each repetition once had a copy of its own, gigabytes of them.
+#[test]
+fn a_repetition_of_many_characters_is_written_out_once() {
+    let letters: String = (0x4E00..0x9E00_u32).step_by(2).filter_map(char::from_u32).collect();
+    let constraint = Constraint::Grammar(format!("root ::= [{letters}]{{10000}}"));
+    let mut constrained = Constrained::new(&constraint, model()).unwrap().unwrap();
+    assert!(!constrained.allows(token("a")).unwrap());
+}
+
 fn tool_calls(is_lazy: bool, triggers: Vec<GrammarTrigger>, prefill: &str) -> Constraint {
     Constraint::ToolCalls(ToolGrammar {
         grammar: "root ::= \"<tool>\" [a-z]+ \"</tool>\"".into(),

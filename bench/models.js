@@ -101,7 +101,6 @@ function makeModel(file, description, title, say) {
   fs.writeFileSync(described, description);
   const { status, stderr, error } = spawnSync(exampleProgram("bench-model"), [described, file], {
     env: { ...process.env, [libraryVariable()]: nativeFolder() },
-    // llama.cpp's quantizer tells a line for each tensor.
     stdio: ["ignore", "ignore", "pipe"],
     maxBuffer: 1 << 26,
     encoding: "utf8",

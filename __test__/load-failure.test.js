@@ -89,6 +89,20 @@ test("with all its files it loads", async () => {
   assert.deepEqual(await failureOf(project), { code: "none" });
 });
 
+/** Loading it stops an application for milliseconds. */
+test("the addon is loaded with the first worker, not with the package", async () => {
+  const script = `
+    const { LlamaWorker } = require(process.argv[1]);
+    const isLoaded = () => Object.keys(require.cache).some((file) => file.endsWith(".node"));
+    const before = isLoaded();
+    const worker = new LlamaWorker();
+    console.log(JSON.stringify([before, isLoaded(), worker instanceof LlamaWorker, typeof worker.abortDownloads]));
+    worker.cleanup();
+  `;
+  const printed = await run(process.execPath, ["-e", script, CHECKOUT], folder);
+  assert.deepEqual(JSON.parse(printed), [false, true, true, "function"]);
+});
+
 test("a platform package that is missing is named", async () => {
   const { project } = projectOf("missing");
   await assertFailure(project, [
@@ -141,23 +155,38 @@ test("a system that is too old is named, with its version", onLinux, async () =>
   ]);
 });
 
-test("on musl the package for musl is asked for", onLinux, async () => {
-  const { project, modules } = projectOf("musl");
-  addNative(modules);
-  // What Node.js reports there.
-  const pretend = path.join(project, "musl.cjs");
-  fs.writeFileSync(pretend, "process.report.getReport = () => ({ header: {} });");
-  await assertFailure(
-    project,
-    [
-      /could not be loaded/,
-      new RegExp(
-        `\`${NAME}\` is installed, which is for another system: install \`llama-worker-linux-${process.arch}-musl\``,
-      ),
-    ],
-    ["--require", pretend],
-  );
-});
+/** What a program's file begins with, and what Node.js reports when that says nothing. */
+const MUSL = {
+  "by the program's loader": "\x7fELF /lib/ld-musl-x86_64.so.1",
+  "by the report, where the program names no loader": "\x7fELF",
+};
+
+for (const [how, start] of Object.entries(MUSL)) {
+  test(`on musl, told ${how}, the package for musl is asked for`, onLinux, async () => {
+    const { project, modules } = projectOf(`musl ${how}`);
+    addNative(modules);
+    const program = path.join(project, "program");
+    fs.writeFileSync(program, start);
+    const pretend = path.join(project, "musl.cjs");
+    fs.writeFileSync(
+      pretend,
+      `const fs = require("node:fs");
+      const { openSync } = fs;
+      fs.openSync = (file, ...rest) => openSync(file === "/proc/self/exe" ? ${JSON.stringify(program)} : file, ...rest);
+      process.report.getReport = () => ({ header: {} });`,
+    );
+    await assertFailure(
+      project,
+      [
+        /could not be loaded/,
+        new RegExp(
+          `\`${NAME}\` is installed, which is for another system: install \`llama-worker-linux-${process.arch}-musl\``,
+        ),
+      ],
+      ["--require", pretend],
+    );
+  });
+}
 
 test("a file that is no library is damaged", onLinux, async () => {
   const { project, modules } = projectOf("damaged");

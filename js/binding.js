@@ -1,19 +1,16 @@
 /**
- * Finds and loads the native addon for this platform.
+ * Finds and loads the native addon for this platform, when the first worker is made.
  *
- * Never throws while it is loaded itself: without an addon the native class is a stand-in whose constructor throws, so that
- * `require("llama-worker")` works, and with it `instanceof LlamaError`. Looks only where the package puts its addon.
+ * Not when the package is imported: finding and loading it stops an application for as long as all of this package's JavaScript does. And
+ * `require("llama-worker")` works without an addon, and with it `instanceof LlamaError`. Looks only where the package puts its addon.
  */
 
 "use strict";
 
 const fs = require("node:fs");
 const path = require("node:path");
-const { isMainThread } = require("node:worker_threads");
 const { unpackedPath } = require("./asar");
 const { LlamaError } = require("./errors");
-const { gpuBackends } = require("./gpu-packages");
-const { PLATFORMS, describeFailure } = require("./load-failure");
 
 const FILE_NAME = "llama-worker.node";
 
@@ -54,8 +51,29 @@ const FILE_NAME = "llama-worker.node";
 /** The name of a platform in our package and folder names, as in `linux-x64-gnu`. */
 function platformTriple() {
   const { platform, arch } = process;
-  if (platform === "linux") return `${platform}-${arch}-${glibcVersion() ? "gnu" : "musl"}`;
+  if (platform === "linux") return `${platform}-${arch}-${usesGlibc() ? "gnu" : "musl"}`;
   return platform === "win32" ? `${platform}-${arch}-msvc` : `${platform}-${arch}`;
+}
+
+/** By the loader that this program's own file names. Node's report, which has to say it otherwise, takes a hundred times as long. */
+function usesGlibc() {
+  const start = startOfProgram();
+  if (start.includes("/ld-linux")) return true;
+  if (start.includes("/ld-musl-")) return false;
+  return glibcVersion() !== undefined;
+}
+
+function startOfProgram() {
+  const buffer = Buffer.alloc(4096);
+  try {
+    const file = fs.openSync("/proc/self/exe", "r");
+    const length = fs.readSync(file, buffer, 0, buffer.length, 0);
+    fs.closeSync(file);
+    return buffer.toString("latin1", 0, length);
+  } catch {
+    // No such file system, or no permission to look: the report says it too.
+    return "";
+  }
 }
 
 /** Where nothing can be asked, as in some runtimes other than Node.js, glibc is taken for granted. */
@@ -156,6 +174,7 @@ function deepestMessage(error) {
  * @param {Place[]} places
  */
 function loadFailure(triple, places) {
+  const { PLATFORMS, describeFailure } = require("./load-failure");
   const message = describeFailure(places, {
     triple,
     isSupported: PLATFORMS.includes(triple),
@@ -170,32 +189,68 @@ function loadFailure(triple, places) {
 }
 
 /**
- * @param {string} triple
- * @param {Place[]} places
+ * @typedef {object} Binding
+ * @property {any} NativeClass the addon's class
+ * @property {string} nativeDirectory the folder that it was loaded from
+ * @property {import("./gpu-packages").GpuBackend[]} gpuBackends
  */
-function standIn(triple, places) {
-  return class {
-    constructor() {
-      throw loadFailure(triple, places);
-    }
-  };
-}
 
-/** @returns {{ NativeLlamaWorker: any, nativeDirectory: string, gpuBackends: import("./gpu-packages").GpuBackend[] }} */
-function loadBinding() {
+/** @returns {Binding | { triple: string, places: Place[] }} the latter where there is no addon that can be loaded */
+function load() {
   const triple = platformTriple();
   const places = placesToLook(triple);
   for (const place of places) {
     const addon = tryToLoad(place);
-    if (addon) {
-      // Before exit handlers and static destructors run, no thread may be evaluating. Another thread's environment ends by itself.
-      if (isMainThread) process.once("exit", () => addon.LlamaWorker.stopAll());
-      const { folder } = place;
-      const gpus = gpuBackends({ triple, folder, version: ownVersion(), resolve: installedManifest });
-      return { NativeLlamaWorker: addon.LlamaWorker, nativeDirectory: folder, gpuBackends: gpus };
-    }
+    if (addon) return bindingOf(addon, triple, place.folder);
   }
-  return { NativeLlamaWorker: standIn(triple, places), nativeDirectory: "", gpuBackends: [] };
+  return { triple, places };
 }
 
-module.exports = loadBinding();
+/**
+ * @param {any} addon
+ * @param {string} triple
+ * @param {string} folder
+ * @returns {Binding}
+ */
+function bindingOf(addon, triple, folder) {
+  const { gpuBackends } = require("./gpu-packages");
+  const NativeClass = addon.LlamaWorker;
+  process.once("exit", () => {
+    // Asked only now: it takes as long as everything else here but the addon.
+    const { isMainThread } = require("node:worker_threads");
+    // Before exit handlers and static destructors run, no thread may be evaluating. Another thread's environment ends by itself.
+    if (isMainThread) NativeClass.stopAll();
+  });
+  // What a worker inherits is there from its beginning.
+  Object.setPrototypeOf(NativeLlamaWorker.prototype, NativeClass.prototype);
+  const gpus = gpuBackends({ triple, folder, version: ownVersion(), resolve: installedManifest });
+  return { NativeClass, nativeDirectory: folder, gpuBackends: gpus };
+}
+
+/** @type {ReturnType<typeof load> | undefined} */
+let loaded;
+
+/** @returns {Binding} */
+function binding() {
+  loaded ??= load();
+  if ("places" in loaded) throw loadFailure(loaded.triple, loaded.places);
+  return loaded;
+}
+
+/**
+ * What a class extends that is to be the native one.
+ *
+ * @param {(events: NativeEvent[]) => void} onEvents
+ */
+function NativeLlamaWorker(onEvents) {
+  const { NativeClass, nativeDirectory, gpuBackends } = binding();
+  return Reflect.construct(NativeClass, [onEvents, nativeDirectory, gpuBackends], new.target);
+}
+
+module.exports = {
+  NativeLlamaWorker: /** @type {any} */ (NativeLlamaWorker),
+  /** Loads the addon. */
+  get nativeDirectory() {
+    return binding().nativeDirectory;
+  },
+};

@@ -7,7 +7,7 @@
 
 "use strict";
 
-const { NativeLlamaWorker, gpuBackends, nativeDirectory } = require("./binding");
+const { NativeLlamaWorker } = require("./binding");
 const { downloadCall } = require("./download");
 const { LlamaError, callNative, callSite } = require("./errors");
 const { checkFunction, checkSignal, copied, invalidOption, optionsObject } = require("./options");
@@ -55,7 +55,7 @@ class LlamaWorker extends NativeLlamaWorker {
     if (port !== undefined && port !== null) checkPort(port);
     const outlet = new Outlet();
     const requests = new Requests(outlet);
-    super(eventReceiver(requests), nativeDirectory, gpuBackends);
+    super(eventReceiver(requests));
     this.#outlet = outlet;
     this.#requests = requests;
     this.#engine = this.#newEngine();

@@ -89,8 +89,8 @@ impl Governor {
     pub(super) fn patience(&mut self, width: usize) -> Option<Duration> {
         let pace = self.pace(width);
         let (index, seconds) = (pace.next(), pace.patience(width_of(width)));
-        // One thread waits for nobody.
-        let seconds = seconds.filter(|_| self.counts[index] > 1)?;
+        // Where there are no fewer threads, nobody would do it sooner.
+        let seconds = seconds.filter(|_| index > 0)?;
         Duration::try_from_secs_f64(seconds).ok()
     }
 
@@ -234,14 +234,26 @@ impl Pace {
             Some(look) if look.is_candidates_turn() => {
                 self.savings -= took;
                 self.ratios[look.candidate] = Some(took / (self.recent * width).max(1e-9));
+                if look.candidate < self.current {
+                    self.be_more_patient(took / width);
+                }
             }
             Some(look) => {
                 let tried = trimmed_mean(&look.tried);
                 self.leave_for(look.candidate, tried);
             }
             // Once may be chance: fewer are looked at, and this number once more.
-            None => self.hint = Some(half(self.current, counts)),
+            None => {
+                self.be_more_patient(took / width);
+                self.hint = Some(half(self.current, counts));
+            }
         }
+    }
+
+    /// Nothing says that fewer threads would have been faster: perhaps everything takes longer now, as in a longer text or on a throttled machine.
+    /// An evaluation that is given up again and again would never be done.
+    fn be_more_patient(&mut self, cost: f64) {
+        self.recent = self.recent.max(cost);
     }
 
     /// Goes on with another number, because this one cannot be waited for.
@@ -664,6 +676,35 @@ mod tests {
         assert_eq!(threads_after(&mut governor, BIG, 1, 100), 2);
         let (governed, fixed) = run(&mut governor, terrible, 1, 100, 1);
         assert!(governed < 1.1 * fixed, "in the middle: {governed:.2} s instead of {fixed:.2} s");
+    }
+
+    /// An evaluation that took ever so much longer than those before it was given up for ever.
+    #[test]
+    fn what_has_become_slow_is_done_all_the_same() {
+        let slow = Machine {
+            shared: 40.0 * BIG.shared,
+            alone: 40.0 * BIG.alone,
+            ..BIG
+        };
+        for (start, most) in [(8, None), (8, Some(8)), (4, Some(4)), (2, Some(2))] {
+            for width in [1, 4, 512] {
+                let mut governor = Governor::new(start, most);
+                run(&mut governor, BIG, width, 50, 1);
+                let (mut n_done, mut n_given_up) = (0, 0);
+                while n_done < 5 {
+                    let took = slow.time(width, governor.threads(width), &mut 7);
+                    if let Some(patience) = governor.patience(width).filter(|patience| patience.as_secs_f64() < took) {
+                        n_given_up += 1;
+                        governor.give_up(width, patience);
+                    } else {
+                        n_done += 1;
+                        governor.observe(width, Duration::from_secs_f64(took));
+                    }
+                    assert!(n_given_up <= 6, "{start} threads of {most:?}, {width} at once: {n_done} done");
+                }
+                assert!(most.is_some() || n_given_up == 0, "no other number could do it");
+            }
+        }
     }
 
     #[test]

@@ -111,6 +111,7 @@ impl<'model> Scheduler<'model> {
 
     /// Begins a session.
     pub fn create_session(&mut self, id: SessionId, conversation: Conversation) {
+        debug_assert!(!self.lanes.contains_key(&id), "a session of this number would lose its slot");
         self.lanes.insert(id, Lane::new(id, conversation));
     }
 
@@ -324,7 +325,11 @@ impl<'model> Scheduler<'model> {
         match lane.make_room(self.format, context_size) {
             Ok(true) => {
                 if let Some(running) = &lane.running {
-                    self.slots[slot].reuse(&running.generation.prompt, self.model, &mut self.context);
+                    let slot = &mut self.slots[slot];
+                    slot.reuse(&running.generation.prompt, self.model, &mut self.context);
+                    // Those were places in another prompt.
+                    slot.checkpoints.clear();
+                    slot.is_fresh = true;
                 }
             }
             Ok(false) => lane.end(Ok(StopReason::ContextFull)),
@@ -335,8 +340,12 @@ impl<'model> Scheduler<'model> {
 
     /// Learns what an aborted evaluation left of the sequences in it.
     fn resync(&mut self) {
-        for index in self.filled_slots() {
-            self.slots[index].resync(self.model, &mut self.context);
+        for lane in self.lanes.values_mut() {
+            let Some(index) = lane.filled_slot() else { continue };
+            // The token that comes next would stand behind what is no longer there.
+            if !self.slots[index].resync(self.model, &mut self.context) {
+                lane.restart();
+            }
         }
         self.restore_lost();
     }

@@ -184,13 +184,25 @@ impl Scheduler<'_> {
         if let Some(found) = found {
             let kept = self.cache.take(found.index);
             let is_used_up = kept.state.shortest() < kept.tokens.len() && found.keep + 1 >= kept.tokens.len();
-            // It is in the sequence again, and is saved again when that loses its place; what cannot be cut back to it is kept.
-            if self.restore(index, &kept, found.keep) && !is_used_up {
+            let is_kept = if self.restore(index, &kept, found.keep) {
+                // It is in the sequence again, and is saved again when that loses its place; what cannot be cut back to it is kept.
+                !is_used_up
+            } else {
+                // Another time there may be room. What does not come back although there is, never will.
+                !self.has_room_for(kept.tokens.len())
+            };
+            if is_kept {
                 self.cache.keep(kept);
             }
         }
         self.slots[index].is_fresh = false;
         true
+    }
+
+    /// Whether so many tokens fit beside what busy slots hold, even if they share nothing.
+    fn has_room_for(&self, n_tokens: usize) -> bool {
+        let busy = self.slots.iter().filter(|slot| slot.is_busy);
+        busy.map(|slot| slot.held.len()).sum::<usize>() + n_tokens <= self.context.context_size()
     }
 
     /// Puts a saved state into a slot, if need be in place of what idle ones hold, and cuts it back to `keep` tokens.
@@ -244,7 +256,9 @@ impl Scheduler<'_> {
         let Some(checkpoint) = slot.checkpoints.iter().copied().find(|checkpoint| checkpoint.n_tokens == n_held) else {
             return;
         };
-        let tokens = prompt[..n_held].to_vec();
+        let Some(tokens) = prompt.get(..n_held).map(<[Token]>::to_vec) else {
+            return;
+        };
         let owner = slot.owner.filter(|_| !checkpoint.is_everyones);
         self.slots[index].checkpoints.retain(|checkpoint| checkpoint.n_tokens > n_held);
         // Without it the next prompt would begin further back, with what was saved before, or anew.

@@ -96,6 +96,7 @@ impl Slot {
         self.reused += tokens.len() - self.held.len();
         self.held.clear();
         self.held.extend_from_slice(tokens);
+        self.checkpoints.retain(|checkpoint| checkpoint.n_tokens > tokens.len());
     }
 
     /// How much of a prompt of `n_tokens` is to be evaluated now.
@@ -103,14 +104,16 @@ impl Slot {
         self.pause_at.min(n_tokens).saturating_sub(self.held.len())
     }
 
-    /// Learns from memory what an aborted evaluation left.
-    pub(super) fn resync(&mut self, model: &Model, context: &mut Context<'_>) {
-        let held = context.held(self.sequence).min(self.held.len());
+    /// Learns from memory what an evaluation that was cut short left. Returns whether that is all that was held before it.
+    pub(super) fn resync(&mut self, model: &Model, context: &mut Context<'_>) -> bool {
+        let n_before = self.held.len();
+        let held = context.held(self.sequence).min(n_before);
         if model.can_cut_memory() && context.cut(self.sequence, held) {
             self.held.truncate(held);
         } else {
             self.forget(context);
         }
+        self.held.len() == n_before
     }
 
     pub(super) fn forget(&mut self, context: &mut Context<'_>) {

@@ -22,6 +22,7 @@ const DEFAULT_SESSION = 0;
 /** After these there is nothing left to dispose of. */
 const GONE = new Set([
   "SESSION_DISPOSED",
+  "CONTEXT_CREATION_FAILED",
   "CONTEXT_NOT_CREATED",
   "MODEL_NOT_LOADED",
   "NOT_INITIALIZED",

@@ -42,6 +42,8 @@ pub(super) struct Engine {
     defaults: ModelDefaults,
     /// In place of the loaded model's own.
     chat_template: Option<String>,
+    /// Why the context that was there is no more.
+    lost_context: Option<String>,
 }
 
 /// A loaded model, and how it writes conversations.
@@ -68,6 +70,7 @@ impl Engine {
             started: None,
             defaults: ModelDefaults::default(),
             chat_template: None,
+            lost_context: None,
         }
     }
 
@@ -205,13 +208,24 @@ impl Engine {
             };
             match next {
                 None => {}
-                Some(Command::CreateContext(command)) => leaving = self.create_and_serve(loaded, command),
-                Some(Command::Job(_, job)) => job.refuse(Error::ContextNotCreated),
-                Some(Command::CreateSession(command)) => command.reply.end(Err(Error::ContextNotCreated)),
+                Some(Command::CreateContext(command)) => {
+                    self.lost_context = None;
+                    leaving = self.create_and_serve(loaded, command);
+                }
+                Some(Command::Job(_, job)) => job.refuse(self.missing_context()),
+                Some(Command::CreateSession(command)) => command.reply.end(Err(self.missing_context())),
                 Some(Command::Query(query)) => answer(loaded, query),
-                other => return other,
+                other => {
+                    self.lost_context = None;
+                    return other;
+                }
             }
         }
+    }
+
+    fn missing_context(&self) -> Error {
+        let lost = |reason: &String| Error::ContextCreationFailed { reason: reason.clone() };
+        self.lost_context.as_ref().map_or(Error::ContextNotCreated, lost)
     }
 
     /// Creates a context and serves it. Returns the command that ended its time, if there was one.
@@ -270,7 +284,13 @@ impl Engine {
                 if step(&mut scheduler).is_err() {
                     // The context cannot be trusted any more; the caller gets an equal one, with what was said, without asking.
                     let said = scheduler.into_conversations();
-                    scheduler = guarded(|| Scheduler::new(loaded.model, format, params, said)).ok()?;
+                    scheduler = match guarded(|| Scheduler::new(loaded.model, format, params, said)) {
+                        Ok(scheduler) => scheduler,
+                        Err(error) => {
+                            self.lost_context = Some(format!("anew, after an evaluation that failed: {error}"));
+                            return None;
+                        }
+                    };
                 }
                 continue;
             }

@@ -204,6 +204,11 @@ impl Lane {
         (demand, running.generation.options.priority)
     }
 
+    /// How many tokens are in the memory of its slot.
+    pub(super) fn held(&self, slots: &[Slot]) -> usize {
+        self.running.as_ref().map_or(0, |running| slots[running.slot].held.len())
+    }
+
     /// Adds this lane's next `n_tokens` to the batch, and guesses of what comes behind. Returns the index whose logits choose its next token,
     /// if they do; those behind the guesses follow.
     pub(super) fn fill(&mut self, batch: &mut Batch, slots: &[Slot], n_tokens: usize, room: &mut DraftRoom<'_>) -> Option<usize> {

@@ -23,7 +23,7 @@ pub use job::{Job, SessionId};
 pub use reply::{Event, Reply};
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::chat::ChatFormat;
 use crate::error::{Error, Result};
@@ -35,6 +35,9 @@ use governor::Governor;
 use lane::{DraftRoom, Lane, Running};
 use plan::Demand;
 use slot::Slot;
+
+/// How long answers under way wait for each part of another prompt, at least by the tokens of one tile, see `plan::chunk`.
+const LONGEST_WAIT: Duration = Duration::from_millis(200);
 
 /// What was said in each session.
 pub type Conversations = BTreeMap<SessionId, Conversation>;
@@ -145,19 +148,7 @@ impl<'model> Scheduler<'model> {
         self.context.set_patience(self.governor.patience(width));
         let begun_at = Instant::now();
         match self.context.decode(&self.batch, &self.abort_flags()) {
-            Ok(Decoded::Done) => {
-                let took = begun_at.elapsed();
-                self.governor.observe(width, took);
-                let price = self.costs.bill(width, self.n_drafted(), took.as_secs_f64());
-                if !self.fills_prompt {
-                    self.costs.observe(width, took.as_secs_f64());
-                }
-                self.advance(&outputs, price);
-                // Without logits that were waited for, a GPU is still at it.
-                if outputs.iter().any(|(_, output)| output.is_some()) {
-                    self.cache.pace.evaluated(width, begun_at.elapsed());
-                }
-            }
+            Ok(Decoded::Done) => self.take_results(&outputs, begun_at),
             Ok(Decoded::Aborted) => self.resync(),
             // The same once more, by fewer threads.
             Ok(Decoded::Late) => {
@@ -255,12 +246,7 @@ impl<'model> Scheduler<'model> {
         // A prompt is evaluated as fast as can be, and with it nothing that may be in vain.
         self.fills_prompt = demands.iter().any(|(demand, _)| matches!(demand, Demand::Prompt(_)));
         let batch_size = self.context.batch_size();
-        let capacity = if self.fills_prompt {
-            self.governor.widest(batch_size)
-        } else {
-            batch_size
-        };
-        let shares = plan::shares(&demands, capacity);
+        let shares = plan::shares(&demands, self.capacity(&demands));
         let width = shares.iter().sum();
         let may_draft = !std::mem::take(&mut self.skips_drafts) && !self.fills_prompt;
         let n_free = if may_draft { batch_size - width } else { 0 };
@@ -277,6 +263,43 @@ impl<'model> Scheduler<'model> {
             }
         }
         outputs
+    }
+
+    /// How many tokens the next evaluation may have. `demands`: those of the lanes in `active`, in their order.
+    fn capacity(&mut self, demands: &[(Demand, u8)]) -> usize {
+        let batch_size = self.context.batch_size();
+        if !self.fills_prompt {
+            return batch_size;
+        }
+        let widest = self.governor.widest(batch_size);
+        let n_answers = demands.iter().filter(|(demand, _)| *demand == Demand::Token).count();
+        if n_answers > 0 {
+            let n_in_time = self.cache.pace.tokens_in(LONGEST_WAIT);
+            return widest.min(n_answers + plan::chunk(n_in_time, batch_size));
+        }
+        let mut prompts = self.active.iter().zip(demands).filter_map(|(id, (demand, _))| match demand {
+            Demand::Prompt(left) if *left > 0 => Some((id, *left)),
+            _ => None,
+        });
+        match (prompts.next(), prompts.next()) {
+            (Some((id, left)), None) if widest == batch_size => plan::part(self.lanes[id].held(&self.slots), left, batch_size),
+            _ => widest,
+        }
+    }
+
+    /// Takes notice of an evaluation that was done.
+    fn take_results(&mut self, outputs: &[(SessionId, Option<usize>)], begun_at: Instant) {
+        let (width, took) = (self.batch.len(), begun_at.elapsed());
+        self.governor.observe(width, took);
+        let price = self.costs.bill(width, self.n_drafted(), took.as_secs_f64());
+        if !self.fills_prompt {
+            self.costs.observe(width, took.as_secs_f64());
+        }
+        self.advance(outputs, price);
+        // Without logits that were waited for, a GPU is still at it.
+        if outputs.iter().any(|(_, output)| output.is_some()) {
+            self.cache.pace.evaluated(width, begun_at.elapsed());
+        }
     }
 
     /// One evaluation serves all lanes: it is cut short only when every one of them wants to stop.

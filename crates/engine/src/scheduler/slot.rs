@@ -1,6 +1,7 @@
 //! A sequence of the context's memory, and what it holds. Generations come and go; what they evaluated stays for the next one.
 
 use super::job::SessionId;
+use super::plan;
 use crate::llama::{Context, Model, Token};
 use crate::session::prefix;
 
@@ -67,12 +68,15 @@ impl Slot {
         if is_possible { common } else { 0 }
     }
 
-    /// Cuts it back to what `prompt` begins with; returns how many tokens that is.
+    /// Cuts it back to what `prompt` begins with, or a little further where that makes evaluation faster; returns how many tokens are left.
     pub(super) fn reuse(&mut self, prompt: &[Token], model: &Model, context: &mut Context<'_>) -> usize {
         if !self.is_whole(context) {
             self.forget(context);
         }
-        let keep = prefix::plan(&self.held, prompt, model.can_cut_memory()).keep;
+        let kept = prefix::plan(&self.held, prompt, model.can_cut_memory()).keep;
+        let used = plan::used(kept, prompt.len() - kept);
+        let can_always_cut = model.can_cut_memory() && !context.has_window();
+        let keep = if can_always_cut { used } else { kept };
         if keep < self.held.len() && !context.cut(self.sequence, keep) {
             self.forget(context);
         }
@@ -120,5 +124,23 @@ impl Slot {
         context.clear(self.sequence);
         self.held.clear();
         (self.reused, self.is_fresh) = (0, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Coming to one of them later, in a shorter prompt, was out of that prompt's range.
+    #[test]
+    fn states_are_not_saved_at_places_that_were_found_elsewhere() {
+        let mut slot = Slot::new(0);
+        let checkpoint = |n_tokens| Checkpoint {
+            n_tokens,
+            is_everyones: false,
+        };
+        slot.checkpoints = vec![checkpoint(2), checkpoint(3), checkpoint(4)];
+        slot.receive(&[1, 2, 3].map(Token::new));
+        assert_eq!((slot.checkpoints, slot.reused), (vec![checkpoint(4)], 3));
     }
 }

@@ -1,12 +1,16 @@
-//! Whether saving or restoring a state is quicker than evaluating its tokens. Pure: whoever calls has the clock.
+//! How fast this machine evaluates and copies: whether saving or restoring a state is quicker than evaluating its tokens, and how many tokens
+//! are evaluated in some time. Pure: whoever calls has the clock.
 
 use std::time::Duration;
 
-/// How fast things go here, at their best: what is measured is never faster than the machine, but often slower, when others use it.
+/// How fast things go here. What is measured is never faster than the machine, but often slower, when others use it: copying is compared with both
+/// at their best.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Pace {
     /// Seconds for each token of a prompt.
     evaluating: Option<f64>,
+    /// The same lately, as others use the machine and the conversation grows.
+    lately: Option<f64>,
     /// Seconds for each byte copied out of a context.
     saving: Option<f64>,
     /// Seconds for each byte copied into it.
@@ -21,13 +25,28 @@ const FEWEST_TOKENS: usize = 32;
 const ASSUMED: f64 = 1e-9;
 /// Evaluating takes so many times as long as copying, at least, where copying is worth it.
 const GAIN: f64 = 2.0;
+/// How much the last evaluation says about the next.
+const NEWEST: f64 = 0.5;
 
 impl Pace {
     /// Takes notice of an evaluation.
     pub fn evaluated(&mut self, n_tokens: usize, took: Duration) {
         if n_tokens >= FEWEST_TOKENS {
             note(&mut self.evaluating, n_tokens, took);
+            let newest = took.as_secs_f64() / to_float(n_tokens);
+            self.lately = Some(self.lately.map_or(newest, |before| (newest - before).mul_add(NEWEST, before)));
         }
+    }
+
+    /// How many tokens of a prompt were evaluated in so much time lately.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a float that is too large becomes the largest number"
+    )]
+    pub fn tokens_in(&self, time: Duration) -> Option<usize> {
+        self.lately.map(|seconds| (time.as_secs_f64() / seconds) as usize)
     }
 
     /// Takes notice of a state that was copied out.
@@ -127,9 +146,27 @@ mod tests {
         other.saved(10 * MIB, milliseconds(900));
         other.saved(9, Duration::ZERO);
         other.restored(9, Duration::ZERO);
+        other.lately = pace().lately;
         assert_eq!(other, pace());
         other.evaluated(100, milliseconds(50));
         assert_ne!(other, pace());
+    }
+
+    #[test]
+    fn tokens_in_some_time_are_those_of_late() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.tokens_in(milliseconds(200)), None);
+        pace.evaluated(31, milliseconds(1));
+        assert_eq!(pace.tokens_in(milliseconds(200)), None, "too few to be about tokens");
+        pace.evaluated(100, milliseconds(100));
+        assert_eq!(pace.tokens_in(milliseconds(200)), Some(200));
+        for _ in 0..20 {
+            pace.evaluated(100, milliseconds(400));
+        }
+        assert_eq!(pace.tokens_in(milliseconds(200)), Some(50), "the machine is busy now");
+        pace.evaluated(100, Duration::ZERO);
+        assert_eq!(pace.tokens_in(milliseconds(200)), Some(100));
+        assert_eq!(Pace { lately: Some(0.0), ..pace }.tokens_in(milliseconds(200)), Some(usize::MAX));
     }
 
     #[test]

@@ -5,7 +5,9 @@ import type { MessagePortLike } from "./index";
 /** A started worker process, and the port by which it speaks the message contract. */
 export interface StartedWorker {
   child: {
-    on(type: "exit", listener: (code: number | null, signal?: string | null) => void): unknown;
+    /** `exit` with the exit code, and a signal where there are any; `error` when the process could not be started, which then has no `pid`. */
+    on(type: "exit" | "error", listener: (...args: any[]) => void): unknown;
+    pid?: number | undefined;
     kill(signal?: string | number): unknown;
     /** What it says last is the reason that is told; without it there is only the exit code. */
     stderr?: NodeJS.ReadableStream | null;
@@ -29,7 +31,8 @@ export interface WorkerSupervisorOptions {
 
 /**
  * Starts a worker process and connects it with a port. When the process dies, the reason goes to standard error, the port gets an `error` with the code
- * `WORKER_CRASHED` and the process's last words in `details`, and then the greeting of a new process, to which everything has to be said from `init` on.
+ * `WORKER_CRASHED` and the process's last words in `details`, the same once more for each request under way that has a `requestId`, and then the greeting
+ * of a new process, to which everything has to be said from `init` on: what was sent before the error is lost.
  */
 export class WorkerSupervisor {
   /** `port`: what comes from it goes to the worker, what the worker says goes to it. */

@@ -7,7 +7,7 @@
 "use strict";
 
 const assert = require("node:assert/strict");
-const { fork } = require("node:child_process");
+const { fork, spawn } = require("node:child_process");
 const path = require("node:path");
 const { MessageChannel } = require("node:worker_threads");
 const { WorkerSupervisor } = require("llama-worker/supervisor");
@@ -62,6 +62,45 @@ test("a process that dies is replaced, and the port is told why", async (context
   assert.equal(await answerOf(line), CAPITAL.answer);
 });
 
+test("a request that is under way when the process dies is answered, one that was answered is not", async (context) => {
+  const line = supervised(context, { start: startLikeElectron });
+  assert.equal(await line.next(), READY);
+  for (const [index, message] of [INIT, LOAD, CREATE].entries()) line.send({ ...message, requestId: `done ${index}` });
+  await line.until(({ requestId, message }) => requestId === "done 2" && /sucesso/.test(message));
+  line.send({ type: "nobody knows it", requestId: "refused" });
+  await line.until(({ requestId }) => requestId === "refused");
+  line.send({ ...prompt("Tell me a long story."), requestId: "under way" });
+  await line.until(({ type, requestId }) => type === "completion_chunk" && requestId === "under way");
+  line.send({ ...prompt("Hi"), requestId: 7 });
+  line.send({ type: "die" });
+  const marks = [];
+  for (let message = await line.next(); message !== READY; message = await line.next())
+    if (message.code === "WORKER_CRASHED") marks.push(message.requestId);
+  assert.deepEqual(marks, [undefined, "under way", 7]);
+});
+
+test("a message that cannot be sent to a process is answered", async (context) => {
+  const line = supervised(context);
+  assert.equal(await line.next(), READY);
+  const shared = new SharedArrayBuffer(8);
+  line.send({ type: "init", shared, requestId: "shared" });
+  const { type, code, details, requestId } = await line.next();
+  assert.deepEqual({ type, code, requestId }, { type: "error", code: "UNKNOWN_MESSAGE_TYPE", requestId: "shared" });
+  assert.match(details, /could not be cloned/);
+  assert.equal(await answerOf(line), CAPITAL.answer, "the worker goes on");
+});
+
+test("a process that cannot be started is a death, and no exception of the application", async (context) => {
+  const start = () => {
+    const child = spawn(path.join(__dirname, "no such program"));
+    return { child, port: { on: () => {}, postMessage: () => {} } };
+  };
+  const line = supervised(context, { start, maxRestarts: 1 });
+  for (let times = 0; times < 2; times++)
+    assert.match((await line.until(({ code }) => code === "WORKER_CRASHED")).details, /could not be started: .*ENOENT/);
+  await line.supervisor.ended;
+});
+
 test("a process that always dies is given up", async (context) => {
   const line = supervised(context, { start: startLikeElectron, maxRestarts: 1 });
   for (const expected of [/SIGABRT/, /2 times within a minute/]) {
@@ -87,7 +126,7 @@ test("the reason of a death reaches standard error", async () => {
   const script = `
     const { MessageChannel } = require("node:worker_threads");
     const { WorkerSupervisor } = require("llama-worker/supervisor");
-    const { fork } = require("node:child_process");
+    const { fork, spawn } = require("node:child_process");
     const start = () => {
       const child = fork(${JSON.stringify(SCRIPT)}, [], { stdio: ["ignore", "ignore", "pipe", "ipc"] });
       return { child, port: { on: (type, to) => child.on(type, (data) => to({ data })), postMessage: (m) => child.send(m) } };

@@ -1,8 +1,8 @@
 /**
  * Keeps a worker process alive: when it dies, says why, starts another one and tells the port with a coded error.
  *
- * Carries messages and reads none of them. Restores nothing: after the error comes the greeting of the new process, and the application begins with
- * `init` again, because what killed the old one may be what it was told to do.
+ * Carries messages, and reads of them only what they are marked with and whether they end what was asked. Restores nothing: after the error comes the
+ * greeting of the new process, and the application begins with `init` again, because what killed the old one may be what it was told to do.
  */
 
 "use strict";
@@ -11,6 +11,7 @@ const { fork } = require("node:child_process");
 const { once } = require("node:events");
 const path = require("node:path");
 const { invalidOption } = require("./options");
+const { OpenRequests } = require("./open-requests");
 const { checkPort, listenTo } = require("./port");
 
 const SCRIPT = path.join(__dirname, "worker.js");
@@ -18,6 +19,8 @@ const SCRIPT = path.join(__dirname, "worker.js");
 /** The code of the one message that is the supervisor's own. */
 const WORKER_CRASHED = "WORKER_CRASHED";
 const CRASHED_TEXT = "O processo do worker terminou inesperadamente";
+/** What the contract calls a message that has no type it knows; one that cannot be copied into a process has none either. */
+const UNSENT = { error: "Tipo de mensagem desconhecido: ", code: "UNKNOWN_MESSAGE_TYPE" };
 
 /** More deaths than this in so many milliseconds are no accident any more. */
 const MOST_RESTARTS = 5;
@@ -32,9 +35,10 @@ const LONGEST_READ_MS = 500;
 
 /**
  * @typedef {object} WorkerProcess
- * @property {(type: "exit", listener: (code: number | null, signal?: string | null) => void) => unknown} on
+ * @property {(type: any, listener: (...args: any[]) => void) => unknown} on
  * @property {(signal?: any) => unknown} kill
  * @property {NodeJS.ReadableStream | null} [stderr]
+ * @property {number} [pid]
  *
  * @typedef {{ child: WorkerProcess, port: any }} StartedWorker
  */
@@ -67,6 +71,7 @@ class WorkerSupervisor {
   /** @type {number[]} when it died, the newest last */
   #deaths = [];
   #lastWords = "";
+  #open = new OpenRequests();
   #isStopping = false;
   /** @type {Promise<void>} */
   #ended;
@@ -92,7 +97,7 @@ class WorkerSupervisor {
     });
     this.#startWorker();
     this.#detach = listenTo(port, {
-      onMessage: (message) => this.#worker?.port.postMessage(message),
+      onMessage: (message) => this.#send(message),
       onClose: () => void this.stop(),
     });
     port.start?.();
@@ -116,6 +121,18 @@ class WorkerSupervisor {
     return this.#ended;
   }
 
+  /** @param {unknown} message */
+  #send(message) {
+    const mark = this.#open.begin(message);
+    try {
+      this.#worker?.port.postMessage(message);
+    } catch (error) {
+      // What crosses a port is not all that crosses to a process. Thrown here, it would be the application's own end.
+      this.#open.end(mark);
+      this.#port.postMessage({ type: "error", ...UNSENT, details: reasonOf(error), ...mark });
+    }
+  }
+
   #startWorker() {
     this.#lastWords = "";
     const worker = this.#start();
@@ -124,22 +141,38 @@ class WorkerSupervisor {
       process.stderr.write(bytes);
       this.#lastWords = (this.#lastWords + bytes).slice(-MOST_LAST_BYTES);
     });
-    listenTo(worker.port, { onMessage: (message) => this.#port.postMessage(message), onClose: () => {} });
+    const onMessage = (/** @type {unknown} */ message) => {
+      this.#open.answered(message);
+      this.#port.postMessage(message);
+    };
+    listenTo(worker.port, { onMessage, onClose: () => {} });
     worker.port.start?.();
-    worker.child.on("exit", (code, signal) => void lastRead(worker.child.stderr).then(() => this.#died(code, signal)));
+    let isDead = false;
+    const died = (/** @type {string} */ how, /** @type {boolean} */ isInOrder) => {
+      if (isDead) return;
+      isDead = true;
+      void lastRead(worker.child.stderr).then(() => this.#died(how, isInOrder));
+    };
+    worker.child.on("exit", (code, signal) =>
+      died(`ended with ${signal ? `signal ${signal}` : `exit code ${code}`}`, code === 0 && !signal),
+    );
+    // Without a listener it would be an uncaught exception. Only a process that was never there gives no `exit`.
+    worker.child.on("error", (error) => {
+      if (worker.child.pid === undefined) died(`could not be started: ${reasonOf(error)}`, false);
+    });
   }
 
   /**
-   * @param {number | null} code
-   * @param {string | null} [signal]
+   * @param {string} how
+   * @param {boolean} isInOrder
    */
-  #died(code, signal) {
+  #died(how, isInOrder) {
     this.#worker = undefined;
-    if (this.#isStopping || (code === 0 && !signal)) return this.#finish();
+    if (this.#isStopping || isInOrder) return this.#finish();
     const now = Date.now();
     this.#deaths = [...this.#deaths.filter((time) => now - time < RESTART_WINDOW_MS), now];
     const isHopeless = this.#deaths.length > this.#mostRestarts;
-    const reason = `the worker process ended with ${signal ? `signal ${signal}` : `exit code ${code}`}`;
+    const reason = `the worker process ${how}`;
     process.stderr.write(
       `llama-worker: ${reason}, ${isHopeless ? "too often to start another" : "another is started"}\n`,
     );
@@ -148,16 +181,21 @@ class WorkerSupervisor {
     try {
       this.#startWorker();
     } catch (error) {
-      this.#tell(`no worker process could be started: ${/** @type {any} */ (error)?.message ?? error}`);
+      this.#tell(`no worker process could be started: ${reasonOf(error)}`);
       this.#finish();
     }
   }
 
-  /** @param {string} reason */
+  /**
+   * Once for all, and once more for each request that its sender has marked and still waits for.
+   *
+   * @param {string} reason
+   */
   #tell(reason) {
     const lastWords = this.#lastWords.trim();
     const details = lastWords ? `${reason}; its last words: ${lastWords}` : reason;
-    this.#port.postMessage({ type: "error", error: CRASHED_TEXT, code: WORKER_CRASHED, details });
+    for (const mark of [{}, ...this.#open.takeAll()])
+      this.#port.postMessage({ type: "error", error: CRASHED_TEXT, code: WORKER_CRASHED, details, ...mark });
   }
 
   #finish() {
@@ -165,6 +203,11 @@ class WorkerSupervisor {
     this.#port.close?.();
     this.#end();
   }
+}
+
+/** @param {any} error */
+function reasonOf(error) {
+  return error?.message ?? String(error);
 }
 
 /**

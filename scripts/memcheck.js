@@ -1,7 +1,7 @@
 /**
- * `npm run memcheck`: the engine's unit tests under valgrind. Reads and writes where nothing is, and memory that is lost for good, are failures.
+ * `npm run memcheck`: the engine's tests under valgrind. Reads and writes where nothing is, and memory that is lost for good, are failures.
  *
- *   node scripts/memcheck.js [filter…]     without a filter the tests that llama.cpp takes part in
+ *   node scripts/memcheck.js [--test chat|engine] [filter…]     without a filter the unit tests of the rooms in which C++ code runs or memory is counted
  *
  * Looks at our code and at what it calls in llama.cpp's libraries. valgrind runs everything some thirty times slower.
  */
@@ -9,20 +9,22 @@
 "use strict";
 
 const path = require("node:path");
+const { parseArgs } = require("node:util");
 const { ROOT } = require("./setup");
 const { runQuietly, runVisibly } = require("./setup/command");
 const { thisMachine } = require("./setup/machine");
 const { StepFailed, runScript } = require("./setup/step-failed");
 
-/** Tests in which C++ code of ours or of llama.cpp runs. */
-const DEFAULT_FILTERS = ["llama::"];
+/** Unit tests in which C++ code of ours or of llama.cpp runs, or which take apart what comes from there. */
+const DEFAULT_FILTERS = ["llama::", "chat::", "text::"];
 /** These make more than valgrind can follow in a time that anybody would wait for, or are about a process's own memory. */
 const LEFT_OUT = ["a_death_that_nobody_catches", "what_is_allocated_is_noticed"];
 
 runScript(async () => {
   if (!thisMachine().hasCommand("valgrind")) throw new StepFailed("`valgrind` is not installed");
-  const filters = process.argv.length > 2 ? process.argv.slice(2) : DEFAULT_FILTERS;
-  const program = await testProgram();
+  const { values, positionals } = parseArgs({ options: { test: { type: "string" } }, allowPositionals: true });
+  const filters = positionals.length > 0 || values.test ? positionals : DEFAULT_FILTERS;
+  const program = await testProgram(values.test);
   const skipped = LEFT_OUT.flatMap((name) => ["--skip", name]);
   const valgrind = [
     ...["--error-exitcode=9", "--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"],
@@ -33,17 +35,22 @@ runScript(async () => {
     // As cargo itself does it: llama.cpp's libraries lie beside what was built.
     environment: { LD_LIBRARY_PATH: path.dirname(path.dirname(program)) },
   });
+  process.stdout.write("passed\n");
 });
 
-/** Builds the engine's unit tests, and says where they are. */
-async function testProgram() {
+/**
+ * Builds the engine's unit tests, or those in a folder of `tests/`, and says where they are.
+ *
+ * @param {string} [folder]
+ */
+async function testProgram(folder) {
   const args = [
     "test",
     "--release",
     "--locked",
     "-p",
     "llama-worker-engine",
-    "--lib",
+    ...(folder ? ["--test", folder] : ["--lib"]),
     "--no-run",
     "--message-format=json",
   ];
@@ -52,7 +59,7 @@ async function testProgram() {
   const onOutputLine = (/** @type {string} */ line) => {
     if (!line.startsWith("{")) return;
     const { executable, target } = JSON.parse(line);
-    if (executable && target?.name === "llama_worker_engine") program = executable;
+    if (executable && target?.name === (folder ?? "llama_worker_engine")) program = executable;
   };
   await runQuietly("cargo", args, { cwd: ROOT, onOutputLine });
   if (!program) throw new StepFailed("cargo built no test program");

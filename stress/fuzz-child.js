@@ -11,6 +11,7 @@ const os = require("node:os");
 const path = require("node:path");
 const { LlamaError, LlamaWorker, builtInModelPath } = require("../js/index");
 const { mutate } = require("./mutations");
+const { KINDS, smallModel } = require("./small-models");
 
 /** Every so many files the valid model must still answer as ever. */
 const SAMPLE_EVERY = 50;
@@ -23,14 +24,32 @@ process.once("exit", () => fs.rmSync(folder, { recursive: true, force: true }));
 /** @param {any} message */
 const tell = (message) => new Promise((sent) => process.send?.(message, undefined, undefined, sent));
 
+/** Half of the files are mutations of the built-in model, the others of small ones of other architectures. */
+function validModels() {
+  const builtIn = fs.readFileSync(builtInModelPath);
+  const others = Object.keys(KINDS).map((kind) => ({ kind, model: smallModel(builtIn, kind) }));
+  return [...others.map(() => ({ kind: "built-in", model: builtIn })), ...others];
+}
+
+/**
+ * Several threads in every other round of all models: an assertion that fails while they evaluate is no exception.
+ *
+ * @param {number} number
+ * @param {number} nModels
+ */
+function threadsOf(number, nModels) {
+  return 1 + (Math.floor(number / nModels) % 2);
+}
+
 /**
  * @param {LlamaWorker} worker
  * @param {string} file
+ * @param {number} threads
  */
-async function outcomeOf(worker, file) {
+async function outcomeOf(worker, file, threads) {
   try {
     await worker.loadModel(file);
-    await worker.createContext({ contextSize: 256, threads: 1 });
+    await worker.createContext({ contextSize: 256, threads });
     await worker.generate("Hi", { maxTokens: 4, temperature: 0.5 });
     return "works";
   } catch (error) {
@@ -48,15 +67,17 @@ async function answersAsEver(worker) {
 
 /** @param {{ seed: number, from: number, to: number }} range */
 async function run({ seed, from, to }) {
-  const model = fs.readFileSync(builtInModelPath);
+  const models = validModels();
   const worker = new LlamaWorker();
-  await worker.init({ gpu: false, numThreads: 1 });
+  await worker.init({ gpu: false, numThreads: 2 });
   for (let number = from; number < to; number++) {
+    const { kind, model } = models[number % models.length];
     const { name, bytes } = mutate(model, { seed, number });
+    const threads = threadsOf(number, models.length);
     const file = path.join(folder, "mutated.gguf");
     fs.writeFileSync(file, bytes);
-    await tell({ begins: number, name });
-    await tell({ ended: number, outcome: await outcomeOf(worker, file) });
+    await tell({ begins: number, name: `${name}, of ${kind}, ${threads} threads` });
+    await tell({ ended: number, outcome: await outcomeOf(worker, file, threads) });
     // A mapped file must not change under llama.cpp: the next one is another file.
     fs.rmSync(file);
     if ((number + 1) % SAMPLE_EVERY === 0 && !(await answersAsEver(worker))) await tell({ wrong: number });

@@ -1,5 +1,5 @@
 /**
- * `npm run fuzz`: loads mutations of a valid model file for real, in child processes. Each must end in an error with a code or in a model that
+ * `npm run fuzz`: loads mutations of valid model files of several architectures for real, in child processes. Each must end in an error with a code or in a model that
  * generates; the process must not die, nor stand still.
  *
  *   node stress/fuzz.js [--count 10000] [--seed 1] [--seconds …] [--from 0]
@@ -89,7 +89,7 @@ async function fuzz(options) {
   const done = next - options.from;
   row(
     "mutated files loaded",
-    `${done} (seed ${options.seed}, from ${options.from}) in ${limit.elapsed().toFixed(0)} s`,
+    `${done} of ${options.count} (seed ${options.seed}, from ${options.from}) in ${limit.elapsed().toFixed(0)} s`,
   );
   for (const [kind, count] of [...totals].sort(([, one], [, other]) => other - one)) row(`  ${kind}`, count);
   row("process deaths", totals.get("DIED") ?? 0);

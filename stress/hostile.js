@@ -9,22 +9,28 @@
 
 const { MessageChannel } = require("node:worker_threads");
 const { setTimeout: sleep } = require("node:timers/promises");
+const { inspect } = require("node:util");
 const { LlamaError, LlamaWorker, builtInModelPath } = require("../js/index");
 const { TEXTS, TYPES, Thrown, anyObject, anyValue, nested } = require("./hostile-values");
+const { memoryGrowth, memoryInUse, rowOfMemory } = require("./memory");
 const { readOptions, row, runStress, timeLimit } = require("./options");
 const { Random } = require("./random");
 
 /** Far above what any answer takes. */
 const LONGEST_ANSWER_MS = 600_000;
-/** What was not growth yet: the first calls fill caches, and V8's heap has no fixed size. */
-const WARM_UP_SHARE = 0.2;
-const MOST_GROWTH = 64 << 20;
-/** Shorter runs leave the large values out: some of them take seconds. */
+/** Shorter runs leave the large values out, some of which take seconds, and are all warm-up. */
 const LONG_COUNT = 1000;
+/** The largest share of memory by which it may grow after the first fifth. */
+const MOST_GROWTH = 0.02;
+const SAMPLES = 20;
+/** So many calls apart the workers are set up anew and must answer as ever. */
+const CHECK_EVERY = 500;
+/** What the contract answers with silence: nothing was under way, or the answer is the generation's. */
+const SILENT_TYPES = ["abort", "abort_download", "tool_result"];
 
 const CAPITAL = { question: "What is the capital of France?", answer: "The capital of France is Paris." };
 
-/** @param {string} what @param {Promise<any>} answer */
+/** @param {string} what @param {Promise<any> | undefined} answer */
 async function inTime(what, answer) {
   const late = new AbortController();
   const timer = sleep(LONGEST_ANSWER_MS, "late", { signal: late.signal }).catch(() => undefined);
@@ -147,31 +153,51 @@ async function hostileCall(worker, random) {
   }
 }
 
-/** A port to a worker of this thread, on which each message is followed by one whose answer shows that it was dealt with. */
+/** A port to a worker of this thread, and who waits for which answer on it. */
 function openPort() {
   const { port1, port2 } = new MessageChannel();
   const worker = new LlamaWorker(port1);
-  /** @type {Map<string, (message: any) => void>} */
+  /** @type {Map<string, (message: any) => void>} by the `requestId` that the answer must bear */
   const waiting = new Map();
-  let answers = 0;
+  const counts = { answers: 0, asked: 0 };
   port2.on("message", (message) => {
-    answers += 1;
-    if (message?.type === "error") waiting.get(message.requestId)?.(message);
+    counts.answers += 1;
+    waiting.get(message?.requestId)?.(message);
   });
-  let asked = 0;
+  /** @param {string} what */
+  const nextId = (what) => {
+    counts.asked += 1;
+    return `${what} ${counts.asked}`;
+  };
+  /**
+   * Resolves with the first answer that bears this `requestId`.
+   *
+   * @param {string} requestId
+   * @param {(message: any) => boolean} [isIt]
+   */
+  const answerTo = (requestId, isIt = () => true) =>
+    new Promise((resolve) => {
+      waiting.set(requestId, (message) => {
+        if (!isIt(message)) return;
+        waiting.delete(requestId);
+        resolve(message);
+      });
+    });
   return {
     worker,
-    answers: () => answers,
+    answers: () => counts.answers,
+    nextId,
+    answerTo,
+    /** @param {string} requestId */
+    expectNothing: (requestId) => void waiting.delete(requestId),
     /** @param {unknown} message */
     send: (message) => port2.postMessage(message),
-    /** Resolves when everything before it was answered. */
+    /** Resolves when everything before it that has its turn has had it. */
     async mark() {
-      asked += 1;
-      const requestId = `mark ${asked}`;
-      const marked = new Promise((resolve) => waiting.set(requestId, resolve));
+      const requestId = nextId("mark");
+      const marked = answerTo(requestId, ({ type }) => type === "error");
       port2.postMessage({ type: "create_context", options: { contextSize: "no size" }, requestId });
-      await inTime("a message on the port", marked);
-      waiting.delete(requestId);
+      await inTime("a mark on the port", marked);
     },
     async close() {
       await worker.cleanup();
@@ -182,7 +208,6 @@ function openPort() {
 
 /** @param {Random} random */
 function anyPortMessage(random) {
-  if (random.once(4)) return anyValue(random);
   const message = anyObject(random);
   const type = random.once(6) ? anyValue(random, 1) : random.of(TYPES);
   // Nobody waits for a long answer here.
@@ -204,16 +229,52 @@ function copyOf(/** @type {any} */ object) {
   return withoutHugeContext(copy);
 }
 
-/** @param {ReturnType<typeof openPort>} port @param {Random} random */
+/**
+ * Some messages at once, each with a mark of its own that its answer must bear; then one that may be anything, to which something must be said.
+ *
+ * @param {ReturnType<typeof openPort>} port
+ * @param {Random} random
+ * @returns {Promise<{ answered: number, silent: number }>}
+ */
 async function hostileMessages(port, random) {
-  const count = 1 + random.below(4);
-  let posted = 0;
-  for (let index = 0; index < count; index++) {
-    const message = anyPortMessage(random);
-    if (send(port, message)) posted += 1;
+  const posted = { answered: 0, silent: 0 };
+  const answers = [];
+  for (let count = 1 + random.below(4); count > 0; count--) {
+    const message = Object.assign(anyPortMessage(random), { requestId: port.nextId("message") });
+    const isSilent = SILENT_TYPES.includes(message.type);
+    const answer = isSilent ? undefined : port.answerTo(message.requestId);
+    if (!send(port, message)) port.expectNothing(message.requestId);
+    else if (isSilent) posted.silent += 1;
+    else answers.push(inTime(`a message of the type ${shown(message.type)}`, answer));
   }
   await port.mark();
+  posted.answered += (await Promise.all(answers)).length;
+  if (random.once(2)) return posted;
+  const before = port.answers();
+  const value = anyValue(random);
+  if (send(port, value)) {
+    await port.mark();
+    // The mark is one of them.
+    const isAnswered = port.answers() > before + 1;
+    const isSilent = SILENT_TYPES.includes(typeOf(value));
+    if (!isAnswered && !isSilent) throw new Error(`no answer to a message that is ${shown(value)}`);
+    posted[isAnswered ? "answered" : "silent"] += 1;
+  }
   return posted;
+}
+
+/** @param {unknown} value */
+function shown(value) {
+  return inspect(value, { depth: 2, breakLength: Number.POSITIVE_INFINITY }).slice(0, 200);
+}
+
+/** @param {any} value */
+function typeOf(value) {
+  try {
+    return value?.type;
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -221,6 +282,7 @@ async function hostileMessages(port, random) {
  *
  * @param {ReturnType<typeof openPort>} port
  * @param {any} message
+ * @returns {boolean} whether the worker got it
  */
 function send(port, message) {
   try {
@@ -311,23 +373,51 @@ async function largeValues(/** @type {LlamaWorker} */ worker) {
   await answersAsEver(worker);
 }
 
-/** @returns {Promise<number>} bytes in use when everything that can be has been given back */
-async function memoryInUse() {
-  for (let times = 0; times < 3; times++) {
-    global.gc?.();
-    await sleep(20);
+/**
+ * Calls and messages until there are enough, and what the process held meanwhile.
+ *
+ * @param {import("./options").Options} options
+ * @param {{ worker: LlamaWorker, port: ReturnType<typeof openPort> }} sides
+ */
+async function attack({ count, seed, seconds }, { worker, port }) {
+  const random = new Random(seed);
+  const limit = timeLimit({ seconds });
+  /** @type {Map<string, number>} */
+  const outcomes = new Map();
+  /** @type {number[]} */
+  const memory = [];
+  const done = { calls: 0, answered: 0, silent: 0 };
+  const total = () => done.calls + done.answered + done.silent;
+  while (total() < count && !limit.isOver()) {
+    const outcome = await hostileCall(worker, random);
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
+    const { answered, silent } = await hostileMessages(port, random);
+    done.calls += 1;
+    done.answered += answered;
+    done.silent += silent;
+    if (done.calls % CHECK_EVERY === 0) await answerBoth(worker, port.worker);
+    if (total() >= ((memory.length + 1) * count) / SAMPLES) {
+      // Always in the same state: a worker may be without a model by now.
+      await answerBoth(worker, port.worker);
+      memory.push(await memoryInUse());
+    }
   }
-  return process.memoryUsage().rss;
+  return { ...done, outcomes, memory, seconds: limit.elapsed() };
+}
+
+/** @param {...LlamaWorker} workers */
+async function answerBoth(...workers) {
+  for (const worker of workers) {
+    await ready(worker);
+    await answersAsEver(worker);
+  }
 }
 
 /** @param {import("./options").Options} options */
 async function hostile(options) {
-  const random = new Random(options.seed);
   const worker = new LlamaWorker();
   worker.onMessage = () => {};
   const port = openPort();
-  /** @type {Map<string, number>} */
-  const outcomes = new Map();
   /** @type {string[]} */
   const failures = [];
   const uncaught = (/** @type {unknown} */ error) => {
@@ -336,37 +426,20 @@ async function hostile(options) {
   process.on("uncaughtException", uncaught);
   process.on("unhandledRejection", uncaught);
   try {
-    await ready(worker);
-    await ready(port.worker);
-    if (options.count >= LONG_COUNT) await largeValues(worker);
-    const limit = timeLimit(options);
-    let [done, messages, before] = [0, 0, 0];
-    while (done + messages < options.count && !limit.isOver()) {
-      const outcome = await hostileCall(worker, random);
-      outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
-      done += 1;
-      messages += await hostileMessages(port, random);
-      if (done % 500 === 0) {
-        await ready(worker);
-        await ready(port.worker);
-        await answersAsEver(worker);
-      }
-      if (before === 0 && done + messages > options.count * WARM_UP_SHARE) before = await memoryInUse();
-    }
-    await ready(worker);
-    await answersAsEver(worker);
-    await ready(port.worker);
-    await answersAsEver(port.worker);
-    const growth = (await memoryInUse()) - (before || (await memoryInUse()));
-    row(
-      "hostile calls and messages",
-      `${done} and ${messages} (seed ${options.seed}) in ${limit.elapsed().toFixed(0)} s`,
-    );
-    for (const [kind, count] of [...outcomes].sort(([, one], [, other]) => other - one)) row(`  ${kind}`, count);
+    await answerBoth(worker, port.worker);
+    const isLong = options.count >= LONG_COUNT;
+    if (isLong) await largeValues(worker);
+    const run = await attack(options, { worker, port });
+    await answerBoth(worker, port.worker);
+    const messages = `${run.answered} messages answered, ${run.silent} need no answer`;
+    row("hostile calls and messages", `${run.calls} calls answered, ${messages}, in ${run.seconds.toFixed(0)} s`);
+    for (const [kind, count] of [...run.outcomes].sort(([, one], [, other]) => other - one)) row(`  ${kind}`, count);
     row("messages that the port answered with", port.answers());
-    row("growth of memory after warm-up", `${(growth / 2 ** 20).toFixed(1)} MiB`);
-    if (growth > MOST_GROWTH) failures.push(`the memory grew by ${growth} bytes`);
-    if (done === 0) failures.push("nothing was tried");
+    const growth = memoryGrowth(run.memory);
+    rowOfMemory(run.memory, growth);
+    if (isLong && run.memory.length < SAMPLES) failures.push("it was cut short: the memory was not watched to the end");
+    if (isLong && growth > MOST_GROWTH) failures.push(`the memory grew by ${(growth * 100).toFixed(1)} %`);
+    if (run.calls === 0) failures.push("nothing was tried");
   } finally {
     await worker.cleanup();
     await port.close();

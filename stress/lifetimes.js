@@ -1,15 +1,18 @@
 /**
  * `npm run lifetimes`: ends workers, threads and processes in every way and at every moment. Each must end by itself, with the exit code of its end and
- * without a signal, and leave nothing running.
+ * without a signal, and leave nothing behind: no thread in a process that goes on, no half file under the name of a whole one.
  *
- *   node stress/lifetimes.js [--count 500] [--seed 1] [--seconds …]
+ *   node stress/lifetimes.js [--count 500] [--seed 1] [--seconds …] [--from 0] [--jobs <processors>]
  *
- * `--count` of each end at each moment; many of them share a process where the end is not the process's own.
+ * `--count` of each end at each moment, from number `--from` on, so that a long run can be done in parts; `--jobs` processes at a time. Many ends share a
+ * process where the end is not the process's own.
  */
 
 "use strict";
 
 const { spawn } = require("node:child_process");
+const fs = require("node:fs");
+const os = require("node:os");
 const path = require("node:path");
 const { readOptions, row, runStress, timeLimit } = require("./options");
 
@@ -18,51 +21,82 @@ const CHILD = path.join(__dirname, "lifetimes-child.js");
 const LONGEST_CHILD_MS = 600_000;
 /** Ends of one child, where one process can have many. */
 const ENDS_OF_A_CHILD = 10;
+/** What is downloaded, see the child. */
+const DOWNLOAD_BYTES = 1 << 18;
 
-const MOMENTS = ["load", "context", "prompt", "decode"];
+const MOMENTS = ["load", "context", "prompt", "decode", "download"];
 
 /**
  * How things end, with the exit code that this gives a process; `once`: the end is the process's own, so each needs one.
  *
- * @type {Record<string, { code: number, once?: boolean, signal?: NodeJS.Signals, options?: string[] }>}
+ * @type {Record<string, { code: number, once?: boolean, signal?: NodeJS.Signals }>}
  */
 const ENDS = {
   terminate: { code: 0 },
   cleanup: { code: 0 },
-  garbage: { code: 0, options: ["--expose-gc"] },
+  "cleanup in a thread": { code: 0 },
+  garbage: { code: 0 },
+  "garbage in a thread": { code: 0 },
   "port closed": { code: 0 },
+  "port closed in a thread": { code: 0 },
   "exit in a thread": { code: 0 },
   "throw in a thread": { code: 0 },
+  "throw in a callback in a thread": { code: 0 },
   exit: { code: 3, once: true },
   throw: { code: 1, once: true },
   "throw in a callback": { code: 1, once: true },
   interrupt: { code: 0, once: true, signal: "SIGINT" },
 };
 
-/** @typedef {{ code: number | null, signal: NodeJS.Signals | null, output: string, left: string }} Ended */
+/** @typedef {{ code: number | null, signal: NodeJS.Signals | null, output: string }} Ended */
+/** @typedef {{ end: string, moment: string, number: number, count: number }} Work `number`: of the first of so many ends */
 
 /**
  * Runs one child to its end.
  *
- * @param {string} end
- * @param {string} moment
- * @param {{ count: number, seed: number }} work
+ * @param {Work} work
+ * @param {{ seed: number, folder: string }} options
  * @returns {Promise<Ended>}
  */
-function runChild(end, moment, { count, seed }) {
-  const { options = [], signal } = ENDS[end];
-  const args = [...options, CHILD, end, moment, String(count), String(seed)];
+function runChild({ end, moment, number, count }, { seed, folder }) {
+  const { signal } = ENDS[end];
+  const args = ["--expose-gc", CHILD, end, moment, String(count), String(seed * 1_000_003 + number), folder];
   const stdio = /** @type {any} */ (["ignore", "pipe", "pipe", ...(signal ? ["ipc"] : [])]);
-  const child = spawn(process.execPath, args, { stdio, timeout: LONGEST_CHILD_MS, killSignal: "SIGKILL" });
+  const child = spawn(process.execPath, args, { stdio });
   let output = "";
+  const stuck = setTimeout(() => {
+    output += `\nits threads:\n${threadsOf(child.pid)}`;
+    child.kill("SIGKILL");
+  }, LONGEST_CHILD_MS);
   child.stdout?.setEncoding("utf8").on("data", (text) => (output += text));
   child.stderr?.setEncoding("utf8").on("data", (text) => (output += text));
   // It says when it has come to the moment at which it is to be ended from outside.
   if (signal) child.once("message", () => child.kill(signal));
   return new Promise((resolve, reject) => {
     child.once("error", reject);
-    child.once("close", (code, killed) => resolve({ code, signal: killed, output, left: "" }));
+    child.once("close", (code, killed) => {
+      clearTimeout(stuck);
+      resolve({ code, signal: killed, output });
+    });
   });
+}
+
+/** @param {number | undefined} pid what each thread of a process waits for, as far as the system tells */
+function threadsOf(pid) {
+  const folder = `/proc/${pid}/task`;
+  if (!fs.existsSync(folder)) return "";
+  const read = (/** @type {string} */ thread, /** @type {string} */ name) => {
+    try {
+      return fs.readFileSync(path.join(folder, thread, name), "utf8").trim();
+    } catch {
+      return "?";
+    }
+  };
+  const names = ["comm", "wchan", "syscall"];
+  return fs
+    .readdirSync(folder)
+    .map((thread) => names.map((name) => read(thread, name)).join(" "))
+    .join("\n");
 }
 
 /**
@@ -72,42 +106,68 @@ function runChild(end, moment, { count, seed }) {
  */
 function fault(end, { code, signal, output }) {
   const expected = ENDS[end].code;
-  if (signal === "SIGKILL") return `did not end by itself\n${output.slice(-1000)}`;
-  if (signal !== null) return `died of ${signal}\n${output.slice(-1000)}`;
-  if (code !== expected) return `ended with ${code}, expected ${expected}\n${output.slice(-1000)}`;
-  if (!ENDS[end].once && !output.includes("all ended")) return `did not come to its end\n${output.slice(-1000)}`;
+  const last = output.slice(-2000);
+  if (signal === "SIGKILL") return `did not end by itself\n${last}`;
+  if (signal !== null) return `died of ${signal}\n${last}`;
+  if (code !== expected) return `ended with ${code}, expected ${expected}\n${last}`;
+  if (!ENDS[end].once && !output.includes("all ended")) return `did not come to its end\n${last}`;
   return undefined;
+}
+
+/**
+ * All that is to be done: some of each first, so that a run that is cut short has had all of them.
+ *
+ * @param {{ count: number, from: number }} options
+ * @returns {Generator<Work>}
+ */
+function* allWork({ count, from }) {
+  for (let number = from; number < from + count; number++) {
+    for (const [end, { once }] of Object.entries(ENDS)) {
+      const size = once ? 1 : ENDS_OF_A_CHILD;
+      if ((number - from) % size !== 0) continue;
+      for (const moment of MOMENTS) yield { end, moment, number, count: Math.min(size, from + count - number) };
+    }
+  }
+}
+
+/** @param {string} folder of downloads that were cut short, or not */
+function halfFiles(folder) {
+  const whole = fs.readdirSync(folder).filter((name) => name.endsWith(".gguf"));
+  return whole.filter((name) => fs.statSync(path.join(folder, name)).size !== DOWNLOAD_BYTES);
 }
 
 /** @param {import("./options").Options} options */
 async function lifetimes(options) {
   const limit = timeLimit(options);
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "llama-worker-lifetimes-"));
   /** @type {string[]} */
   const failures = [];
+  /** @type {Map<string, number>} */
   const done = new Map();
-  // Round by round, so that a run that is cut short has had some of each.
-  for (let round = 0, isOver = false; !isOver; round++) {
-    isOver = true;
-    for (const [end, { once }] of Object.entries(ENDS)) {
-      for (const moment of MOMENTS) {
-        const name = `${end} during ${moment}`;
-        const before = done.get(name) ?? 0;
-        const count = Math.min(options.count - before, once ? 1 : ENDS_OF_A_CHILD);
-        if (count <= 0 || limit.isOver()) continue;
-        isOver = false;
-        const wrong = fault(end, await runChild(end, moment, { count, seed: options.seed + 1000 * round }));
-        if (wrong) failures.push(`${name} (seed ${options.seed + 1000 * round}): it ${wrong}`);
-        done.set(name, before + count);
-      }
+  const work = allWork(options);
+  const worker = async () => {
+    for (let next = work.next(); !next.done && !limit.isOver(); next = work.next()) {
+      const { end, moment, number, count } = next.value;
+      const name = `${end} during ${moment}`;
+      const wrong = fault(end, await runChild(next.value, { seed: options.seed, folder }));
+      if (wrong) failures.push(`${name} (--seed ${options.seed} --from ${number}): it ${wrong}`);
+      if (wrong) process.stdout.write(`FAILED: ${failures.at(-1)}\n`);
+      done.set(name, (done.get(name) ?? 0) + count);
     }
-  }
+  };
+  await Promise.all(Array.from({ length: options.jobs }, worker));
+  const half = halfFiles(folder);
+  if (half.length > 0) failures.push(`half files have the names of whole ones: ${half.join(", ")}`);
+  fs.rmSync(folder, { recursive: true, force: true });
   const total = [...done.values()].reduce((sum, count) => sum + count, 0);
-  row("ends", `${total} in ${limit.elapsed().toFixed(0)} s`);
+  const kinds = Object.keys(ENDS).length * MOMENTS.length;
+  row("ends", `${total} of ${options.count * kinds} in ${limit.elapsed().toFixed(0)} s (from ${options.from})`);
   for (const [name, count] of done) row(`  ${name}`, count);
+  row("processes and threads that did not end as they should", failures.length);
   if (total === 0) failures.push("nothing was ended");
   return failures;
 }
 
 if (require.main === module) void runStress(() => lifetimes(readOptions({ count: 500 })));
 
-module.exports = { ENDS, MOMENTS, fault, lifetimes, runChild };
+module.exports = { ENDS, MOMENTS, allWork, fault, halfFiles, lifetimes, runChild };

@@ -99,7 +99,7 @@ const MUTATIONS = {
     return putTogether({ ...parts, entries: parts.entries.filter((entry) => entry !== removed) });
   },
   "an entry added": (random, _file, parts) => {
-    const key = `${random.of(["llama", "general", "tokenizer.ggml", "split"])}.${random.of(EXTRA_KEYS)}`;
+    const key = `${random.of([architectureOf(parts), "general", "tokenizer.ggml", "split"])}.${random.of(EXTRA_KEYS)}`;
     const type = random.of([0, 2, 4, 5, 6, 7, 10, 12]);
     const entry = { key, type, value: otherValue(random, { key, type, value: Buffer.alloc(0) }) };
     return putTogether({ ...parts, entries: [...parts.entries.filter((other) => other.key !== key), entry] });
@@ -241,6 +241,11 @@ const TENSOR_NAMES = [
   "x",
   "",
 ];
+
+/** @param {Parts} parts */
+function architectureOf({ entries }) {
+  return entries.find(({ key }) => key === "general.architecture")?.value.toString("latin1", 8) ?? "llama";
+}
 
 /**
  * @param {Buffer} file

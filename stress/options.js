@@ -4,11 +4,13 @@
 
 "use strict";
 
+const os = require("node:os");
 const { parseArgs } = require("node:util");
 
 /**
- * @typedef {{ count: number, seed: number, seconds: number, from: number }} Options
- *   `seconds`: the run ends after this time even when the count is not reached; `from`: the first number, to repeat a failure
+ * @typedef {{ count: number, seed: number, seconds: number, from: number, jobs: number }} Options
+ *   `seconds`: the run ends after this time even when the count is not reached; `from`: the first number, to repeat a failure or to go on; `jobs`: how
+ *   many processes run at a time, in runs of many processes
  */
 
 /**
@@ -22,9 +24,13 @@ function readOptions(defaults) {
       seed: { type: "string" },
       seconds: { type: "string" },
       from: { type: "string" },
+      jobs: { type: "string" },
     },
   });
-  const number = (/** @type {"count" | "seed" | "seconds" | "from"} */ name, /** @type {number} */ otherwise) => {
+  const number = (
+    /** @type {"count" | "seed" | "seconds" | "from" | "jobs"} */ name,
+    /** @type {number} */ otherwise,
+  ) => {
     const value = Number(values[name] ?? otherwise);
     if (!(value >= 0) || (name !== "seconds" && !Number.isInteger(value)))
       throw new Error(`option \`--${name}\` is \`${values[name]}\`, expected a number from 0`);
@@ -35,13 +41,14 @@ function readOptions(defaults) {
     seed: number("seed", 1),
     seconds: number("seconds", Number.POSITIVE_INFINITY),
     from: number("from", 0),
+    jobs: Math.max(1, number("jobs", os.availableParallelism())),
   };
 }
 
 /**
  * A clock that says when a run has taken long enough.
  *
- * @param {Options} options
+ * @param {Pick<Options, "seconds">} options
  */
 function timeLimit({ seconds }) {
   const start = performance.now();
@@ -56,7 +63,7 @@ function timeLimit({ seconds }) {
  * @param {unknown} value
  */
 function row(name, value) {
-  process.stdout.write(`${name.padEnd(44)}${value}\n`);
+  process.stdout.write(`${name.padEnd(43)} ${value}\n`);
 }
 
 /**

@@ -10,8 +10,8 @@
 "use strict";
 
 const fs = require("node:fs");
-const { setTimeout: sleep } = require("node:timers/promises");
 const { LlamaWorker, builtInModelPath } = require("../js/index");
+const { gain, memoryGrowth, memoryInUse, rowOfMemory } = require("./memory");
 const { readOptions, row, runStress, timeLimit } = require("./options");
 const { Random } = require("./random");
 
@@ -23,21 +23,16 @@ const QUESTIONS = [
 const LONG = ["Tell me a long story.", "Count from 1 to 30.", "What can you do?"];
 /** The largest share of memory by which it may grow after the first fifth. */
 const MOST_GROWTH = 0.02;
-const WARM_UP_SHARE = 0.2;
 /** Fewer generations are all warm-up. */
 const LONG_COUNT = 2000;
 /** How many samples a curve has. */
 const SAMPLES = 20;
 
-/** @typedef {{ done: number, rss: number, handles: number, threads: number }} Sample */
+/** @typedef {{ rss: number, handles: number, threads: number }} Sample */
 
-/** @returns {Promise<Omit<Sample, "done">>} */
+/** @returns {Promise<Sample>} */
 async function sample() {
-  for (let times = 0; times < 3; times++) {
-    global.gc?.();
-    await sleep(10);
-  }
-  return { rss: process.memoryUsage().rss, handles: openFiles(), threads: threadCount() };
+  return { rss: await memoryInUse(), handles: openFiles(), threads: threadCount() };
 }
 
 function openFiles() {
@@ -56,34 +51,27 @@ function threadCount() {
  * @param {(number: number) => Promise<void>} step
  */
 async function repeated(count, { seconds }, step) {
-  const limit = timeLimit(/** @type {any} */ ({ seconds }));
+  const limit = timeLimit({ seconds });
   /** @type {Sample[]} */
   const samples = [];
   let done = 0;
   for (; done < count && !limit.isOver(); done++) {
     await step(done);
     const isDue = (done + 1) % Math.max(1, Math.floor(count / SAMPLES)) === 0;
-    if (isDue) samples.push({ done: done + 1, ...(await sample()) });
+    if (isDue) samples.push(await sample());
   }
-  if (samples.length === 0) samples.push({ done, ...(await sample()) });
-  return { done, samples, seconds: limit.elapsed() };
+  if (samples.length === 0) samples.push(await sample());
+  return { done, count, samples, seconds: limit.elapsed() };
 }
 
 /**
- * What grew between the end of the warm-up and the end. The middle of several samples at each side: a single one may stand just before what V8 gives
- * back.
+ * What grew after the warm-up.
  *
  * @param {Sample[]} samples
  */
 function growth(samples) {
-  const last = samples.at(-1)?.done ?? 0;
-  const warm = samples.filter(({ done }) => done >= last * WARM_UP_SHARE);
-  const side = Math.max(1, Math.floor(warm.length / 4));
-  const middle = (/** @type {Sample[]} */ some, /** @type {keyof Sample} */ name) =>
-    some.map((one) => one[name]).sort((one, other) => one - other)[Math.floor(some.length / 2)];
-  const [first, end] = [warm.slice(0, side), warm.slice(-side)];
-  const change = (/** @type {keyof Sample} */ name) => middle(end, name) - middle(first, name);
-  return { rss: change("rss") / middle(first, "rss"), handles: change("handles"), threads: change("threads") };
+  const curve = (/** @type {keyof Sample} */ name) => samples.map((one) => one[name]);
+  return { rss: memoryGrowth(curve("rss")), handles: gain(curve("handles")), threads: gain(curve("threads")) };
 }
 
 /**
@@ -92,13 +80,15 @@ function growth(samples) {
  * @param {boolean} isLong whether memory has had time to become constant
  * @returns {string[]} what failed
  */
-function report(name, { done, samples, seconds }, isLong) {
+function report(name, { done, count, samples, seconds }, isLong) {
   const grown = growth(samples);
-  row(name, `${done} in ${seconds.toFixed(0)} s`);
-  row("  memory, MiB", samples.map(({ rss }) => (rss / 2 ** 20).toFixed(0)).join(" "));
+  row(name, `${done} of ${count} in ${seconds.toFixed(0)} s`);
+  rowOfMemory(
+    samples.map(({ rss }) => rss),
+    grown.rss,
+  );
   row("  open files", samples.map(({ handles }) => handles).join(" "));
   row("  threads", samples.map(({ threads }) => threads).join(" "));
-  row("  growth of memory after warm-up", `${(grown.rss * 100).toFixed(1)} %`);
   const failures = [];
   if (isLong && grown.rss > MOST_GROWTH) failures.push(`${name}: the memory grew by ${(grown.rss * 100).toFixed(1)} %`);
   if (grown.handles > 0) failures.push(`${name}: ${grown.handles} files more are open`);

@@ -1,0 +1,66 @@
+/**
+ * How much memory the process holds, and whether that grows.
+ *
+ * Decides nothing: how much growth is too much is each run's own.
+ */
+
+"use strict";
+
+const { setTimeout: sleep } = require("node:timers/promises");
+const { row } = require("./options");
+
+/** What was not growth yet: the first steps fill caches, and V8's heap has no fixed size. */
+const WARM_UP_SHARE = 0.2;
+
+/** @returns {Promise<number>} bytes in use when everything that can be has been given back */
+async function memoryInUse() {
+  for (let times = 0; times < 3; times++) {
+    global.gc?.();
+    await sleep(10);
+  }
+  return process.memoryUsage().rss;
+}
+
+/**
+ * What a curve gained between the end of the warm-up and its own end. The middle of several samples at each side: a single one may stand just before
+ * what V8 gives back.
+ *
+ * @param {number[]} curve samples at equal distances
+ * @returns {number} as they were counted
+ */
+function gain(curve) {
+  const [first, end] = sides(curve);
+  return end - first;
+}
+
+/**
+ * @param {number[]} curve
+ * @returns {number} the share by which it grew
+ */
+function memoryGrowth(curve) {
+  const [first, end] = sides(curve);
+  return curve.length === 0 ? 0 : (end - first) / first;
+}
+
+/** @param {number[]} curve */
+function sides(curve) {
+  const warm = curve.slice(Math.floor(curve.length * WARM_UP_SHARE));
+  const side = Math.max(1, Math.floor(warm.length / 4));
+  return [warm.slice(0, side), warm.slice(-side)].map(middle);
+}
+
+/** @param {number[]} some */
+function middle(some) {
+  return [...some].sort((one, other) => one - other)[Math.floor(some.length / 2)];
+}
+
+/**
+ * @param {number[]} curve
+ * @param {number} growth
+ */
+function rowOfMemory(curve, growth) {
+  row("  memory, MiB", curve.map((bytes) => (bytes / 2 ** 20).toFixed(0)).join(" "));
+  row("  growth of memory after warm-up", `${(growth * 100).toFixed(1)} %`);
+}
+
+module.exports = { gain, memoryGrowth, memoryInUse, rowOfMemory };

@@ -25,9 +25,10 @@ constexpr bool CAN_UNWIND = false;
 constexpr bool CAN_UNWIND = true;
 #endif
 
-// Operations are evaluated in these files only, possibly by several threads that wait for each other.
+// Operations are evaluated in these files only, possibly by several threads that wait for each other. What they use of ggml itself beside these asserts
+// nothing that does not hold for every graph.
 bool is_of_evaluation(const char * message) {
-    return std::strstr(message, "ggml-cpu") != nullptr;
+    return std::strstr(message, "ggml-cpu") != nullptr || std::strstr(message, "ggml-quants") != nullptr;
 }
 
 void on_assertion(const char * message) {

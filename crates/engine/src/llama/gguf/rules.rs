@@ -134,26 +134,48 @@ fn check_embedding(model: &Model<'_>) -> Result<()> {
     Ok(())
 }
 
-/// ggml adds and multiplies by rows of 32-bit numbers only, and multiplies matrices by those it has code for.
+/// ggml's processor backend multiplies matrices by the formats that it has code for, and computes everything else with 32-bit numbers only: it asserts
+/// that, in the middle of an evaluation, or reads whatever is there as such numbers.
 fn check_format(tensor: &Tensor) -> Result<()> {
     let name = &tensor.name;
-    let is_added = name.rsplit('.').next() == Some("bias");
-    let is_row = tensor.n_dimensions <= 1 && (is_added || name.ends_with("norm.weight"));
-    if is_row && tensor.format_number != types::F32 {
-        return Err(format!(
-            "its tensor `{name}` has the number format {}, expected 32-bit numbers",
-            tensor.format_number
-        ));
+    // Numbers of tokens, experts or rows, which are looked up.
+    if TABLES.iter().any(|table| name.contains(table)) {
+        return Ok(());
     }
-    // Routing tables of some mixtures of experts are token numbers.
-    let is_table = name.contains("tid2eid");
-    if !tensor.format.multiplies && !is_table {
+    if !tensor.format.multiplies {
         return Err(format!(
             "its tensor `{name}` has the number format {}, with which nothing can be computed",
             tensor.format_number
         ));
     }
+    if tensor.format_number != types::F32 && is_no_matrix(tensor) {
+        return Err(format!(
+            "its tensor `{name}` has the number format {}, expected 32-bit numbers",
+            tensor.format_number
+        ));
+    }
     Ok(())
+}
+
+const TABLES: [&str; 3] = ["tid2eid", "d2t", "masked_embd_ordering"];
+
+/// Whether a tensor takes part in something else than the product of a matrix. Converters write those as 32-bit numbers, and quantization leaves them so.
+fn is_no_matrix(tensor: &Tensor) -> bool {
+    let (role, last) = tensor.name.rsplit_once('.').unwrap_or(("", &tensor.name));
+    let (role, is_bias) = match last {
+        "weight" => (role, false),
+        "bias" => (role, true),
+        _ => (tensor.name.as_str(), false),
+    };
+    let is_norm = role.ends_with("norm");
+    let role = role.rsplit_once('.').map_or(role, |(_, role)| role);
+    // The one row by which a mixture weighs its shared expert is a matrix.
+    let is_row = tensor.n_dimensions <= 1 && !role.starts_with("ffn_gate_inp");
+    let is_of_state = ["ssm_a", "ssm_d"].contains(&role) || role.starts_with("ssm_conv1d") || tensor.name.contains("shortconv.conv.");
+    let is_mixed_in = ["time_mix_lerp", "channel_mix_lerp", "time_mix_first"]
+        .iter()
+        .any(|part| role.starts_with(part));
+    is_row || is_bias || is_norm || is_of_state || is_mixed_in
 }
 
 /// The metadata of an architecture.
@@ -205,6 +227,10 @@ impl<'header> Model<'header> {
 
     fn check_experts(&self) -> Result<()> {
         let experts = self.optional("expert_count", 0..=MOST_EXPERTS)?.unwrap_or(0);
+        if experts <= 1 && ["hunyuan-dense", "hunyuan_vl"].contains(&self.architecture.as_str()) {
+            // llama.cpp forgets that single expert, and how many of it are used.
+            return Ok(());
+        }
         let used = self.each_layer("expert_used_count", 0..=experts)?;
         if experts > 0 && used.iter().all(|used| *used == 0) {
             return Err(format!("it has {experts} experts and uses none of them"));
@@ -357,6 +383,38 @@ mod tests {
                 "format 26, with which nothing",
             ),
             (vec![tensor("blk.0.ffn_gate_tid2eid", &[2, 2], 26, 0)], 32, ""),
+            (vec![tensor("d2t", &[4], 27, 0)], 32, ""),
+            (vec![tensor("blk.0.attn_sinks.weight", &[2], 1, 0)], 32, "format 1, expected 32-bit"),
+            (
+                vec![tensor("blk.0.ffn_up_exps.bias", &[2, 2], 1, 0)],
+                32,
+                "format 1, expected 32-bit",
+            ),
+            (
+                vec![tensor("blk.0.attn_q_norm.weight", &[2, 2], 30, 0)],
+                32,
+                "format 30, expected 32-bit",
+            ),
+            (vec![tensor("blk.0.ssm_a", &[2, 2], 1, 0)], 32, "format 1, expected 32-bit"),
+            (
+                vec![tensor("blk.0.ssm_conv1d_q.weight", &[2, 2], 1, 0)],
+                32,
+                "format 1, expected 32-bit",
+            ),
+            (
+                vec![tensor("blk.0.shortconv.conv.weight", &[2, 2], 1, 0)],
+                32,
+                "format 1, expected 32-bit",
+            ),
+            (
+                vec![tensor("blk.0.time_mix_lerp_fused.weight", &[2, 2], 1, 0)],
+                32,
+                "format 1, expected 32-bit",
+            ),
+            (vec![tensor("blk.0.shortconv.in_proj.weight", &[2, 2], 1, 0)], 32, ""),
+            (vec![tensor("blk.0.ssm_alpha.weight", &[2, 2], 1, 0)], 32, ""),
+            (vec![tensor("blk.0.time_mix_w1.weight", &[2, 2], 1, 0)], 32, ""),
+            (vec![tensor("blk.0.ffn_gate_inp_shexp.weight", &[2], 1, 0)], 32, ""),
         ];
         for (tensors, weights, expected) in cases {
             let reason = reason(&[], &tensors, weights);
@@ -453,6 +511,26 @@ mod tests {
             ),
             ("tokenizer.ggml.token_type", U32, u32(1), "expected a list of 3 numbers"),
         ]);
+    }
+
+    #[test]
+    fn a_single_expert_of_a_dense_hunyuan_is_none() {
+        let one = 1_u32.to_le_bytes();
+        let name = text("hunyuan-dense");
+        let renamed: Vec<(String, &[u8])> = [
+            ("block_count", &one),
+            ("context_length", &one),
+            ("embedding_length", &one),
+            ("expert_count", &one),
+        ]
+        .iter()
+        .map(|(key, value)| (format!("hunyuan-dense.{key}"), &value[..]))
+        .collect();
+        let mut entries: Vec<(&str, u32, &[u8])> = vec![("general.architecture", TEXT, &name)];
+        entries.extend(renamed.iter().map(|(key, value)| (key.as_str(), U32, *value)));
+        assert_eq!(reason(&entries, &embedding(), 24), "");
+        let of_others = reason(&[("a.expert_count", U32, &one)], &embedding(), 24);
+        assert!(of_others.contains("uses none of them"), "{of_others}");
     }
 
     #[test]

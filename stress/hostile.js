@@ -12,7 +12,7 @@ const { setTimeout: sleep } = require("node:timers/promises");
 const { inspect } = require("node:util");
 const { LlamaError, LlamaWorker, builtInModelPath } = require("../js/index");
 const { TEXTS, TYPES, Thrown, anyObject, anyValue, nested } = require("./hostile-values");
-const { memoryGrowth, memoryInUse, rowOfMemory } = require("./memory");
+const { memoryGrowth, memoryInUse, rowOfMemory, runSteadily } = require("./memory");
 const { readOptions, row, runStress, timeLimit } = require("./options");
 const { Random } = require("./random");
 
@@ -449,6 +449,7 @@ async function hostile(options) {
   return failures;
 }
 
-if (require.main === module) void runStress(() => hostile(readOptions({ count: 100_000 })));
+if (require.main === module)
+  runSteadily(__filename, () => void runStress(() => hostile(readOptions({ count: 100_000 }))));
 
 module.exports = { hostile };

@@ -6,8 +6,35 @@
 
 "use strict";
 
+const { spawn } = require("node:child_process");
 const { setTimeout: sleep } = require("node:timers/promises");
 const { row } = require("./options");
+
+/** Set in the process whose memory is measured. */
+const STEADY = "LLAMA_WORKER_STRESS_STEADY";
+/**
+ * What is given back goes back to the system at once: glibc would keep ever larger blocks in ever more scattered heaps, and V8 as many empty pages as it
+ * has once needed. That is not growth, and hides it.
+ */
+const STEADY_FLAGS = ["--expose-gc", "--max-semi-space-size=1"];
+const STEADY_VARIABLES = { MALLOC_MMAP_THRESHOLD_: "65536", MALLOC_TRIM_THRESHOLD_: "131072", [STEADY]: "1" };
+
+/**
+ * Runs a program in a process of its own whose memory is what is in use.
+ *
+ * @param {string} file of the program, which comes here again
+ * @param {() => void} program
+ */
+function runSteadily(file, program) {
+  if (process.env[STEADY]) return program();
+  const env = { ...process.env, ...STEADY_VARIABLES };
+  const child = spawn(process.execPath, [...STEADY_FLAGS, file, ...process.argv.slice(2)], { stdio: "inherit", env });
+  process.once("SIGTERM", () => child.kill());
+  child.once("exit", (code, signal) => {
+    if (signal) process.stderr.write(`it died of ${signal}\n`);
+    process.exitCode = code ?? 1;
+  });
+}
 
 /** What was not growth yet: the first steps fill caches, and V8's heap has no fixed size. */
 const WARM_UP_SHARE = 0.2;
@@ -63,4 +90,4 @@ function rowOfMemory(curve, growth) {
   row("  growth of memory after warm-up", `${(growth * 100).toFixed(1)} %`);
 }
 
-module.exports = { gain, memoryGrowth, memoryInUse, rowOfMemory };
+module.exports = { gain, memoryGrowth, memoryInUse, rowOfMemory, runSteadily };

@@ -2,7 +2,7 @@
  * `npm run soak`: days of use in minutes. Generations over many sessions with aborts at random moments, then models loaded and unloaded: memory, handles
  * and threads must not grow, and answers that are known must stay what they are.
  *
- *   node --expose-gc stress/soak.js [--count 10000] [--seed 1] [--seconds …]
+ *   node stress/soak.js [--count 10000] [--seed 1] [--seconds …]
  *
  * `--count` generations, and a tenth of it loads; `--seconds` for each of the two.
  */
@@ -11,7 +11,7 @@
 
 const fs = require("node:fs");
 const { LlamaWorker, builtInModelPath } = require("../js/index");
-const { gain, memoryGrowth, memoryInUse, rowOfMemory } = require("./memory");
+const { gain, memoryGrowth, memoryInUse, rowOfMemory, runSteadily } = require("./memory");
 const { readOptions, row, runStress, timeLimit } = require("./options");
 const { Random } = require("./random");
 
@@ -166,6 +166,6 @@ async function soak(options) {
   return [...failures, ...report("loads", loaded, isLong)];
 }
 
-if (require.main === module) void runStress(() => soak(readOptions({ count: 10_000 })));
+if (require.main === module) runSteadily(__filename, () => void runStress(() => soak(readOptions({ count: 10_000 }))));
 
 module.exports = { generations, growth, loads, soak };

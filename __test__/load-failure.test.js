@@ -12,7 +12,7 @@ const fs = require("node:fs");
 const path = require("node:path");
 const { after, before, test } = require("node:test");
 const { nativeDirectory } = require("../js/binding");
-const { describeFailure } = require("../js/load-failure");
+const { describeFailure, loaderWords } = require("../js/load-failure");
 const { CHECKOUT, PLATFORM, run, temporaryFolder } = require("./consumer");
 
 const { version } = require("../package.json");
@@ -123,7 +123,10 @@ test("a platform package of another system is told from none", async () => {
 test("a platform package of another version is not loaded", async () => {
   const { project, modules } = projectOf("version");
   addNative(modules, { version: "9.9.9" });
-  await assertFailure(project, [/it is version 9\.9\.9, and this is llama-worker \d+\.\d+\.\d+: install the same/]);
+  await assertFailure(project, [
+    /it is version 9\.9\.9, and this is llama-worker \d+\.\d+\.\d+: install the same/,
+    new RegExp(`; install \`${NAME}\` in the version of \`llama-worker\`$`),
+  ]);
 });
 
 test("a library that is missing beside the addon is named", onLinux, async () => {
@@ -248,6 +251,28 @@ test("other systems' words have their remedies", () => {
       /C\+\+ library is too old.*GLIBCXX_3\.4\.30/,
     ],
     ["libgomp.so.1: cannot open shared object file: No such file or directory", /this system lacks libgomp\.so\.1/],
+    [
+      "Error loading shared library libllama-lw.so: No such file or directory (needed by /x.node)",
+      /incomplete, libllama-lw\.so is missing/,
+    ],
+    [
+      "Error loading shared library ld-linux-x86-64.so.2: No such file or directory (needed by /x.node)",
+      /another C library/,
+    ],
+    [
+      "libggml-lw.so: cannot open shared object file: Permission denied",
+      /may not read that file: check the rights of it and of its folder/,
+    ],
+    ["/x.node: failed to map segment from shared object", /mounted with `noexec`/],
+    ["/x.node: undefined symbol: llama_model_load_from_file", /of different builds: reinstall/],
+    [
+      "dlopen(x.node, 0x0001): Library not loaded: @rpath/libllama-lw.dylib, Reason: tried: '/x/libllama-lw.dylib' (code signature in <X> not valid for use in process: mapping process and mapped file (non-platform) have different Team IDs)",
+      /sign the unpacked `\.node`/,
+    ],
+    [
+      "dlopen(x.node, 0x0001): tried: 'x.node' (code signature in <X> 'x.node' not valid for use in process: library load disallowed by system policy)",
+      /under quarantine.*`xattr -dr com\.apple\.quarantine`/,
+    ],
     ["something nobody has seen before", /check that all files of that folder are there/],
   ];
   for (const [cause, remedy] of table) {
@@ -257,6 +282,20 @@ test("other systems' words have their remedies", () => {
     assert.ok(message.includes(cause), "the loader's own words stay");
     assert.match(message, remedy);
   }
+});
+
+test("of what the loader says, the deepest words and the reason are kept", () => {
+  const words = "dlopen(x.node, 0x0001): Library not loaded: @rpath/libllama-lw.dylib";
+  const reason = "Reason: tried: '/x/libllama-lw.dylib' (no such file)";
+  for (const [message, expected] of [
+    ["one line", "one line"],
+    [`${words}\n  Referenced from: <1> /x.node\n  ${reason}`, `${words}, ${reason}`],
+    ["The specified module could not be found.\r\n\\\\?\\C:\\x.node", "The specified module could not be found."],
+  ]) {
+    const deepest = new Error(message);
+    assert.equal(loaderWords(new Error("outer", { cause: new Error("inner", { cause: deepest }) })), expected);
+  }
+  assert.equal(loaderWords("no error at all"), "no error at all");
 });
 
 test("what is not there at all has its remedies too", () => {

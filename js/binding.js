@@ -154,19 +154,10 @@ function tryToLoad(place) {
   try {
     return require(path.join(place.folder, FILE_NAME));
   } catch (error) {
-    place.cause = deepestMessage(error);
+    const { loaderWords } = require("./load-failure");
+    place.cause = loaderWords(error);
   }
   return undefined;
-}
-
-/**
- * The loader's own words are at the end of the chain of causes.
- *
- * @param {any} error
- * @returns {string}
- */
-function deepestMessage(error) {
-  return error?.cause ? deepestMessage(error.cause) : String(error?.message ?? error).split("\n")[0];
 }
 
 /**

@@ -35,10 +35,14 @@ const PLATFORMS = [
 /** The newest glibc whose functions the published binaries need. */
 const GLIBC_FLOOR = "2.34";
 
-/** @type {{ cause: RegExp, remedy: (found: RegExpExecArray, system: System) => string }[]} */
+/**
+ * The first that fits counts: one that says more stands before one that says less.
+ *
+ * @type {{ cause: RegExp, remedy: (found: RegExpExecArray, system: System) => string }[]}
+ */
 const KNOWN_CAUSES = [
   {
-    cause: /version `(GLIBC_[\d.]+)' not found/,
+    cause: /version `(GLIBC_[\w.]+)' not found/,
     remedy: ([, version], { glibc = "older" }) =>
       `this system's glibc (${glibc}) is too old: the addon needs \`${version}\`, the published one ${GLIBC_FLOOR} (Ubuntu 22.04, Debian 12, RHEL 9); use a newer system or image, or build the addon on this one`,
   },
@@ -48,28 +52,47 @@ const KNOWN_CAUSES = [
       `this system's C++ library is too old: the addon was built here or elsewhere for \`${version}\`; install the published package, which brings its own`,
   },
   {
-    cause: /(?:ld-musl|libc\.musl)[^:]*: cannot open shared object|__\w+: symbol not found|Error relocating/,
+    cause:
+      /(?:ld-musl|libc\.musl)[^:]*: cannot open shared object|Error loading shared library ld-linux|__\w+: symbol not found|Error relocating/,
     remedy: (_, { triple }) =>
       `the addon was built for another C library than this system's: install \`llama-worker-${triple}\``,
   },
   {
+    cause: /library load disallowed by system policy|library load denied by system policy/i,
+    remedy: () =>
+      "macOS has put the files under quarantine, because they did not come through a package manager: install the package with one, or take the mark off with `xattr -dr com.apple.quarantine` and the folder",
+  },
+  {
+    cause: /different Team IDs|code signature|not valid for use in process/i,
+    remedy: () =>
+      "macOS refuses libraries that are not signed as the app is: sign the unpacked `.node`, `.dylib` and `.so` files with the app's own identity",
+  },
+  {
+    cause: /incompatible architecture|wrong ELF class|invalid ELF header|not a valid Win32 application|file too short/,
+    remedy: (_, { triple }) =>
+      `the file is damaged or of another architecture: reinstall \`llama-worker-${triple}\`, and install on the system that runs it`,
+  },
+  {
+    cause: /cannot open shared object file: Permission denied/,
+    remedy: () => "this process may not read that file: check the rights of it and of its folder",
+  },
+  {
+    cause: /failed to map segment from shared object/,
+    remedy: () =>
+      "this system does not let code run from that folder: it may be mounted with `noexec`, as temporary folders are; put the package elsewhere",
+  },
+  {
     cause:
-      /(lib[\w.+-]+-lw\.(?:so|dylib)|lib[\w.+-]+\.so[\d.]*): cannot open shared object file|Library not loaded: \S*?([\w.+-]+\.dylib)/,
-    remedy: ([, linux, mac]) => missingLibrary(linux ?? mac),
+      /(lib[\w.+-]+-lw\.(?:so|dylib)|lib[\w.+-]+\.so[\d.]*): cannot open shared object file|Error loading shared library (lib[\w.+-]+\.so[\d.]*)|Library not loaded: \S*?([\w.+-]+\.dylib)/,
+    remedy: ([, glibc, musl, mac]) => missingLibrary(glibc ?? musl ?? mac),
   },
   {
     cause: /The specified module could not be found/,
     remedy: () => missingLibrary("one of the DLLs beside it"),
   },
   {
-    cause: /different Team IDs|code signature|not valid for use in process/i,
-    remedy: () =>
-      "macOS refuses libraries that are not signed as the app is: sign the unpacked `.node` and `.dylib` files with the app's own identity",
-  },
-  {
-    cause: /wrong ELF class|invalid ELF header|incompatible architecture|not a valid Win32 application|file too short/,
-    remedy: (_, { triple }) =>
-      `the file is damaged or of another architecture: reinstall \`llama-worker-${triple}\`, and install on the system that runs it`,
+    cause: /undefined symbol: \S+|Symbol not found: \S+|The specified procedure could not be found/,
+    remedy: (_, { triple }) => `the files of that folder are of different builds: reinstall \`llama-worker-${triple}\``,
   },
 ];
 
@@ -121,6 +144,7 @@ function remedyForMissing(places, { triple, isSupported, foreign, isBundled }) {
   const name = `llama-worker-${triple}`;
   if (isBundled)
     return "this code was bundled into another file: mark `llama-worker` as external in the bundler, and ship its package";
+  if (places.some(({ problem }) => problem)) return `install \`${name}\` in the version of \`llama-worker\``;
   if (places.some(({ folder }) => /\.asar([\\/]|\.unpacked)/.test(folder)))
     return `the package is inside an asar archive, from which no system loads libraries: unpack \`**/node_modules/llama-worker*/**\``;
   if (!isSupported)
@@ -130,4 +154,17 @@ function remedyForMissing(places, { triple, isSupported, foreign, isBundled }) {
   return `install \`${name}\` (npm leaves it out with \`--omit=optional\`, and where a lock file was made on another system), or build the addon in a checkout with \`npm run build\``;
 }
 
-module.exports = { GLIBC_FLOOR, PLATFORMS, describeFailure };
+/**
+ * The loader's own words are at the end of the chain of causes, and its reason is a line further down on macOS.
+ *
+ * @param {any} error
+ * @returns {string}
+ */
+function loaderWords(error) {
+  if (error?.cause) return loaderWords(error.cause);
+  const [words, ...others] = String(error?.message ?? error).split(/\r?\n/);
+  const reason = others.find((line) => /^\s*Reason: /.test(line));
+  return reason ? `${words}, ${reason.trim()}` : words;
+}
+
+module.exports = { GLIBC_FLOOR, PLATFORMS, describeFailure, loaderWords };

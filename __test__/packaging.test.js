@@ -7,16 +7,26 @@
 "use strict";
 
 const assert = require("node:assert/strict");
+const { execFile } = require("node:child_process");
 const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
 const { test } = require("node:test");
+const { promisify } = require("node:util");
+const { packageEnvironment } = require("../scripts/package/build");
 const { complaints, versionsAbove } = require("../scripts/package/checks");
 const { readElf } = require("../scripts/package/elf");
-const { committedFiles, gpuManifest, platformManifest, rootManifest } = require("../scripts/package/manifests");
+const {
+  committedFiles,
+  gpuManifest,
+  platformManifest,
+  rootManifest,
+  withOrigin,
+} = require("../scripts/package/manifests");
+const { packRoot } = require("../scripts/package/pack");
 const { gpuBackends } = require("../js/gpu-packages");
 const shipped = require("../js/load-failure");
-const { GLIBC_FLOOR, PLATFORMS } = require("../scripts/package/platforms");
+const { GLIBC_FLOOR, PLATFORMS, packageNames } = require("../scripts/package/platforms");
 const { releaseChangelog, setVersion } = require("../scripts/release/edits");
 
 const CHECKOUT = path.join(__dirname, "..");
@@ -62,6 +72,131 @@ test("a platform package is for its system only", () => {
   }
 });
 
+test("a package tells the repository that it was made for, and none by itself", async (context) => {
+  const folder = temporaryFolder(context);
+  for (const manifest of [rootManifest(checkout), platformManifest("linux-x64-gnu", checkout)]) {
+    assert.ok(!("repository" in withOrigin(manifest)));
+    const { name, repository, bugs } = withOrigin(manifest, "https://github.com/owner/name", "npm/folder");
+    assert.equal(name, manifest.name);
+    assert.deepEqual(repository, {
+      type: "git",
+      url: "git+https://github.com/owner/name.git",
+      directory: "npm/folder",
+    });
+    assert.equal(bugs, "https://github.com/owner/name/issues");
+  }
+  for (const wrong of ["", "owner/name", "https://github.com/owner", "https://github.com/owner/name.git"])
+    assert.throws(
+      () => withOrigin({}, wrong),
+      /is no repository, expected one like https:\/\/github\.com\/owner\/name/,
+      wrong,
+    );
+  const { file } = await packRoot(CHECKOUT, folder, { repository: "https://github.com/owner/name" });
+  const packed = await promisify(execFile)("tar", ["-xzOf", file, "package/package.json"]);
+  assert.equal(JSON.parse(packed.stdout).repository.url, "git+https://github.com/owner/name.git");
+});
+
+/**
+ * @param {string} folder that stands for a checkout with what CI has built
+ * @param {(name: string) => Record<string, any>} manifestOf
+ */
+async function buildAll(folder, manifestOf) {
+  fs.mkdirSync(path.join(folder, "package"), { recursive: true });
+  fs.mkdirSync(path.join(folder, "dist"), { recursive: true });
+  const { platforms, gpus } = packageNames();
+  for (const name of [...platforms, ...gpus, "llama-worker"]) {
+    const manifest = { name, ...manifestOf(name) };
+    fs.writeFileSync(path.join(folder, "package", "package.json"), JSON.stringify(manifest));
+    const tarball = path.join(folder, "dist", `${name}-${manifest.version}.tgz`);
+    await promisify(execFile)("tar", ["-czf", tarball, "package"], { cwd: folder });
+    fs.writeFileSync(path.join(folder, "package.json"), JSON.stringify(manifest));
+  }
+}
+
+/** Takes npm's place: notes what it is asked, and says that one package is published already. */
+const FALSE_NPM = `
+  const [command, what, ...options] = process.argv.slice(2);
+  require("node:fs").appendFileSync(process.env.NOTES, JSON.stringify([command, what, ...options]) + "\\n");
+  if (command === "view") {
+    if (!what.startsWith("llama-worker-linux-x64-gnu@")) process.exit(1);
+    console.log("published");
+  }
+`;
+
+/**
+ * @param {string} folder
+ * @param {string[]} args
+ */
+async function publish(folder, args) {
+  const [npm, notes] = [path.join(folder, "npm.js"), path.join(folder, "notes")];
+  fs.writeFileSync(npm, FALSE_NPM);
+  fs.writeFileSync(notes, "");
+  const script = path.join(CHECKOUT, "scripts/publish.js");
+  const environment = { ...process.env, npm_execpath: npm, NOTES: notes };
+  const ended = await promisify(execFile)(process.execPath, [script, ...args], { env: environment }).catch(
+    (error) => error,
+  );
+  const asked = fs.readFileSync(notes, "utf8").split("\n").filter(Boolean);
+  return { code: ended.code ?? 0, stderr: ended.stderr, asked: asked.map((line) => JSON.parse(line)) };
+}
+
+test("a tag publishes what is not published yet, the root package last", async (context) => {
+  const folder = temporaryFolder(context);
+  await buildAll(folder, () => ({ version: "0.2.0", repository: { url: "git+https://github.com/owner/name.git" } }));
+  const { code, stderr, asked } = await publish(folder, ["v0.2.0", folder]);
+  assert.deepEqual([code, stderr], [0, ""]);
+  const published = asked.filter(([command]) => command === "publish");
+  assert.equal(published.length, Object.keys(PLATFORMS).length - 1 + packageNames().gpus.length + 1);
+  assert.ok(!published.some(([, file]) => /linux-x64-gnu-0/.test(file)));
+  assert.match(published.at(-1)[1], /llama-worker-0\.2\.0\.tgz$/);
+  for (const [, , ...options] of published)
+    assert.deepEqual(options, ["--access", "public", "--tag", "latest", "--provenance"]);
+});
+
+test("a version before its release does not become the latest", async (context) => {
+  const folder = temporaryFolder(context);
+  await buildAll(folder, () => ({
+    version: "0.2.0-rc.1",
+    repository: { url: "git+https://github.com/owner/name.git" },
+  }));
+  const { asked } = await publish(folder, ["v0.2.0-rc.1", folder, "--dry-run"]);
+  for (const asking of asked) assert.deepEqual(asking.slice(2), ["--access", "public", "--tag", "next", "--dry-run"]);
+  assert.ok(asked.length > 0);
+});
+
+test("nothing is published when a package is missing, of another version, or does not say where it is from", async (context) => {
+  const folder = temporaryFolder(context);
+  const silent = "llama-worker-darwin-x64";
+  await buildAll(folder, (name) => ({
+    version: "0.2.0",
+    ...(name !== silent && { repository: { url: "git+https://x.org" } }),
+  }));
+  /** @type {[tag: string, reason: RegExp][]} */
+  const table = [
+    ["v0.3.0", /the tag is `v0\.3\.0` and the version 0\.2\.0, expected the tag v0\.2\.0/],
+    ["v0.2.0", /these do not name their repository, .*: llama-worker-darwin-x64\. Make them with/],
+  ];
+  for (const [tag, reason] of table) {
+    const { code, stderr, asked } = await publish(folder, [tag, folder]);
+    assert.deepEqual([code, asked], [1, []], tag);
+    assert.match(stderr, reason);
+  }
+  fs.rmSync(path.join(folder, "dist", "llama-worker-win32-x64-msvc-cuda-0.2.0.tgz"));
+  assert.match((await publish(folder, ["v0.2.0", folder])).stderr, /not built: llama-worker-win32-x64-msvc-cuda/);
+});
+
+test("what others run is built with nobody's own flags", () => {
+  for (const [name, platform] of Object.entries(PLATFORMS)) {
+    const environment = packageEnvironment(CHECKOUT, platform);
+    // Cargo prefers the first to the second, whatever is in it.
+    assert.ok("CARGO_ENCODED_RUSTFLAGS" in environment && environment.CARGO_ENCODED_RUSTFLAGS === undefined, name);
+    assert.match(environment.RUSTFLAGS ?? "missing", /^(-C target-feature=[+-]crt-static)?$/, name);
+  }
+  // ggml refuses to make a choice of builds for it, and takes one only from clang.
+  const { CC, GGML_CPU_ALL_VARIANTS } = packageEnvironment(CHECKOUT, PLATFORMS["win32-arm64-msvc"]);
+  assert.deepEqual([CC, GGML_CPU_ALL_VARIANTS], ["clang-cl", "OFF"]);
+});
+
 test("what is shipped knows the platforms that are packaged", () => {
   assert.deepEqual(shipped.PLATFORMS, Object.keys(PLATFORMS));
   assert.equal(shipped.GLIBC_FLOOR, GLIBC_FLOOR);
@@ -99,6 +234,20 @@ test("the libraries beside the addon are found from its own folder, under names 
   assert.ok(addon.needed.includes("libllama-lw.so"));
 });
 
+/** @param {Buffer} bytes of a library; sets the flag in its program header for the stack */
+function withExecutableStack(bytes) {
+  const [start, size, count] = [
+    Number(bytes.readBigUInt64LE(0x20)),
+    bytes.readUInt16LE(0x36),
+    bytes.readUInt16LE(0x38),
+  ];
+  const headers = Array.from({ length: count }, (_, index) => start + index * size);
+  const stack = headers.find((at) => bytes.readUInt32LE(at) === 0x6474e551);
+  assert.ok(stack, "the library has a header for the stack");
+  bytes.writeUInt32LE(7, stack + 4);
+  return bytes;
+}
+
 test("what cannot be published is said", (context) => {
   if (process.platform !== "linux") return context.diagnostic("only Linux libraries can be read");
   const folder = temporaryFolder(context);
@@ -118,6 +267,23 @@ test("what cannot be published is said", (context) => {
   assert.match(wrong({ libc: "glibc" }), /`libggml-lw\.so` needs `libggml-base-lw\.so`, which not every system has/);
   fs.symlinkSync(path.join(NATIVE, "libggml-base-lw.so"), path.join(folder, "libggml-base-lw.so"));
   assert.match(wrong(), /`libggml-base-lw\.so` is no plain file/);
+  fs.rmSync(path.join(folder, "libggml-base-lw.so"));
+  fs.copyFileSync(path.join(NATIVE, "llama-worker.node"), path.join(folder, "llama-worker.node"));
+  for (const [name, as] of [
+    ["libggml-base-lw.so", "libggml-base-lw.so"],
+    ["libllama-lw.so", "libllama-lw.so"],
+    // As if it had been linked with too short a list of what it gives to others.
+    ["libggml-lw.so", "libllama-common-lw.so"],
+  ])
+    fs.copyFileSync(path.join(NATIVE, name), path.join(folder, as));
+  assert.match(
+    wrong({ libc: "glibc" }),
+    /`llama-worker\.node` wants \d+ names that no library beside it has, as `_Z\w+`/,
+  );
+  const library = path.join(folder, "libggml-base-lw.so");
+  assert.doesNotMatch(wrong({ libc: "glibc" }), /executable stack/);
+  fs.writeFileSync(library, withExecutableStack(fs.readFileSync(library)));
+  assert.match(wrong({ libc: "glibc" }), /`libggml-base-lw\.so` wants an executable stack/);
   fs.writeFileSync(path.join(folder, "libtext.so"), "not a library");
   assert.throws(() => wrong({ libc: "glibc" }), /`[^`]*libtext\.so` is no 64-bit little-endian ELF file/);
 });
@@ -136,6 +302,10 @@ test("a node or a system without the C++ library is served", (context) => {
 test("versions of glibc are compared as versions", () => {
   const versions = ["GLIBC_2.2.5", "GLIBC_2.34", "GLIBC_2.35", "GLIBC_2.100", "GLIBCXX_3.4.30", "GCC_3.0"];
   assert.deepEqual(versionsAbove(versions, "2.34"), ["GLIBC_2.35", "GLIBC_2.100"]);
+  // The first came with 2.36, the second promises nothing at all.
+  const numberless = ["GLIBC_ABI_DT_RELR", "GLIBC_PRIVATE"];
+  assert.deepEqual(versionsAbove([...versions, ...numberless], "2.100"), numberless);
+  assert.deepEqual(versionsAbove(["GCC_3.0", "GCC_12.0.0", "GLIBC_2.99"], "11.0", "GCC_"), ["GCC_12.0.0"]);
 });
 
 test("a release sets one version everywhere", () => {
@@ -164,6 +334,37 @@ test("a release sets one version everywhere", () => {
   ];
   for (const [file, before, after] of table) assert.ok(setVersion(file, before, "0.2.0").includes(after), file);
   assert.throws(() => setVersion("package.json", "{}", "0.2.0"), /no version/);
+});
+
+test("a release that cannot be made whole changes nothing, and one that can says how its tag gets out", async (context) => {
+  const folder = temporaryFolder(context);
+  const names = [
+    "package.json",
+    "package-lock.json",
+    "Cargo.toml",
+    "Cargo.lock",
+    "examples/electron-chat/package.json",
+  ];
+  const folders = committedFiles(checkout).map(({ name }) => path.dirname(name));
+  for (const name of ["examples/electron-chat", ...folders]) fs.mkdirSync(path.join(folder, name), { recursive: true });
+  for (const name of names) fs.copyFileSync(path.join(CHECKOUT, name), path.join(folder, name));
+  fs.writeFileSync(path.join(folder, "CHANGELOG.md"), "# Changelog\n\n## Unreleased\n\n- A thing.\n");
+  const lock = path.join(folder, "Cargo.lock");
+  const whole = fs.readFileSync(lock, "utf8");
+  fs.writeFileSync(lock, "nothing of ours\n");
+  const state = () => ["CHANGELOG.md", ...names].map((name) => fs.readFileSync(path.join(folder, name), "utf8"));
+  const before = state();
+  const release = () =>
+    promisify(execFile)(process.execPath, [path.join(CHECKOUT, "scripts/release.js"), "7.8.9", folder]);
+  await assert.rejects(release(), /`Cargo\.lock` has no version to set/);
+  assert.deepEqual(state(), before);
+  fs.writeFileSync(lock, whole);
+  const { stdout } = await release();
+  // A tag without a message is not pushed by `--follow-tags`.
+  assert.match(stdout, /git tag -a v7\.8\.9 -m 7\.8\.9 && git push --follow-tags/);
+  for (const text of state()) assert.ok(text.includes("7.8.9"));
+  const { version } = JSON.parse(fs.readFileSync(path.join(folder, "npm/darwin-arm64/package.json"), "utf8"));
+  assert.equal(version, "7.8.9");
 });
 
 test("a release closes the changelog's open part", () => {

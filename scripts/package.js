@@ -1,7 +1,8 @@
 /**
  * `npm run package`: builds what is published for this machine's platform, checks it, and packs it with the root package into `dist/`.
  *
- * `-- --gpu vulkan` (or `cuda`) builds the package of a GPU backend instead; what follows a further `--` goes to CMake. Publishes nothing.
+ * `-- --gpu vulkan` (or `cuda`) builds the package of a GPU backend instead; what follows a further `--` goes to CMake. `--repository` names the
+ * address at which the sources are, for the packages to tell. Publishes nothing.
  */
 
 "use strict";
@@ -14,6 +15,7 @@ const { parseArgs } = require("node:util");
 const { buildPackage } = require("./package/build");
 const { complaints } = require("./package/checks");
 const { buildGpuBackend } = require("./package/gpu-backend");
+const { withOrigin } = require("./package/manifests");
 const { packBinaries, packRoot } = require("./package/pack");
 const { PLATFORMS, SIZE_LIMIT } = require("./package/platforms");
 const { ROOT } = require("./setup");
@@ -47,14 +49,18 @@ function check(folder, kind) {
   if (wrong.length > 0) throw new StepFailed(`\`npm/${folder}\` cannot be published:\n${wrong.join("\n")}`);
 }
 
-async function packageAddon() {
+/** @param {{ repository?: string }} origin */
+async function packageAddon(origin) {
   const machine = thisMachine();
   const [name, platform] = await thisPlatform();
   // A developer's build here would be taken for up to date, and this one for a developer's.
   forgetAddon(ROOT);
   await buildPackage(ROOT, name, platform, machine);
   check(name, { libc: platform.libc });
-  const tarballs = [await packRoot(ROOT, DIST), await packBinaries(ROOT, name, DIST, platform)];
+  const tarballs = [
+    await packRoot(ROOT, DIST, origin),
+    await packBinaries(ROOT, name, DIST, { ...platform, ...origin }),
+  ];
   for (const { file, unpacked } of tarballs) report(file, unpacked);
   const unpacked = tarballs.reduce((sum, tarball) => sum + tarball.unpacked, 0);
   if (platform.os === "linux" && unpacked > SIZE_LIMIT)
@@ -64,8 +70,9 @@ async function packageAddon() {
 /**
  * @param {Gpu} gpu
  * @param {string[]} options
+ * @param {{ repository?: string }} origin
  */
-async function packageGpu(gpu, options) {
+async function packageGpu(gpu, options, origin) {
   const [name, platform] = await thisPlatform();
   if (!platform.gpus.includes(gpu)) {
     const known = platform.gpus.join(", ") || "none";
@@ -75,7 +82,7 @@ async function packageGpu(gpu, options) {
   const strips = platform.os === "linux" && thisMachine().hasCommand("strip");
   await buildGpuBackend(ROOT, gpu, { folder: path.join(ROOT, "npm", folder), os: platform.os, options, strips });
   check(folder, { isGpu: true, libc: platform.libc });
-  const { file, unpacked } = await packBinaries(ROOT, folder, DIST, { ...platform, isGpu: true });
+  const { file, unpacked } = await packBinaries(ROOT, folder, DIST, { ...platform, ...origin, isGpu: true });
   report(file, unpacked);
 }
 
@@ -94,11 +101,19 @@ function megabytes(bytes) {
 }
 
 runScript(async () => {
-  const { values, positionals } = parseArgs({ options: { gpu: { type: "string" } }, allowPositionals: true });
+  const options = /** @type {const} */ ({ gpu: { type: "string" }, repository: { type: "string" } });
+  const { values, positionals } = parseArgs({ options, allowPositionals: true });
+  const { gpu, repository } = values;
+  if (gpu === undefined && positionals.length > 0)
+    throw new StepFailed(
+      `\`${positionals.join(" ")}\` is not understood: only a GPU's package takes options for CMake`,
+    );
+  // A wrong one is said now, and not after twenty minutes.
+  withOrigin({}, repository);
   const machine = thisMachine();
   requireRust(machine);
   await requireSystemPackages(machine);
   await installNpmPackages(ROOT);
-  if (values.gpu === undefined) return packageAddon();
-  return packageGpu(/** @type {Gpu} */ (values.gpu), positionals);
+  if (gpu === undefined) return packageAddon({ repository });
+  return packageGpu(/** @type {Gpu} */ (gpu), positionals, { repository });
 });

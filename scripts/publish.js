@@ -2,7 +2,8 @@
  * Publishes what CI built for a tag: `node scripts/publish.js v0.2.0`. The packages of the platforms come first, so that whoever gets the root package
  * finds them. With `--dry-run` npm only says what it would do.
  *
- * Refuses unless every package is there in the tag's version. What an earlier, broken-off run has published is left out.
+ * Refuses unless every package is there in the tag's version and names the repository that it comes from, which npm compares with where it is
+ * published from. What an earlier, broken-off run has published is left out. A version like 0.2.0-rc.1 becomes npm's `next`, not its `latest`.
  */
 
 "use strict";
@@ -28,6 +29,19 @@ function tarballs(version) {
   return files;
 }
 
+/** @param {{ name: string, file: string }[]} packages */
+async function requireOrigin(packages) {
+  const without = [];
+  for (const { name, file } of packages) {
+    const manifest = JSON.parse(await outputOf("tar", ["-xzOf", file, "package/package.json"]));
+    if (!manifest.repository?.url) without.push(name);
+  }
+  if (without.length > 0)
+    throw new StepFailed(
+      `these do not name their repository, which npm wants for provenance: ${without.join(", ")}. Make them with \`npm run package -- --repository https://…\``,
+    );
+}
+
 /**
  * @param {string} name
  * @param {string} version
@@ -47,9 +61,12 @@ runScript(async () => {
   const { version } = readManifest(root);
   if (tag !== `v${version}`)
     throw new StepFailed(`the tag is \`${tag}\` and the version ${version}, expected the tag v${version}`);
-  for (const { name, file } of tarballs(version)) {
+  const packages = tarballs(version);
+  await requireOrigin(packages);
+  const channel = version.includes("-") ? "next" : "latest";
+  for (const { name, file } of packages) {
     if (!isDry && (await isPublished(name, version))) continue;
-    const options = ["--access", "public", ...(isDry ? ["--dry-run"] : ["--provenance"])];
+    const options = ["--access", "public", "--tag", channel, ...(isDry ? ["--dry-run"] : ["--provenance"])];
     const [command, all] = npmCommand(["publish", file, ...options]);
     await runVisibly(command, all);
   }

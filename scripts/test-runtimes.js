@@ -2,7 +2,8 @@
  * `npm run test:runtimes`: one set of boundary behaviours on Node.js 20 to 26, Bun and Deno, as a printed matrix; then all three llama.cpp addons of
  * the registry in one process.
  *
- * The runtimes come as npm packages that carry the programs. Linux on x64 only.
+ * The runtimes come as npm packages that carry the programs. With `-- --packed` they get what `npm run package` left in `dist/`, else a developer's
+ * build. Linux on x64 only.
  */
 
 "use strict";
@@ -12,7 +13,7 @@ require("./setup/node-version").requireNode();
 const { spawn } = require("node:child_process");
 const fs = require("node:fs");
 const path = require("node:path");
-const { packBinaries, packRoot } = require("./package/pack");
+const { packBinaries, packRoot, readManifest } = require("./package/pack");
 const { PLATFORMS } = require("./package/platforms");
 const { ROOT, setUp } = require("./setup");
 const { npmCommand, runQuietly } = require("./setup/command");
@@ -63,7 +64,8 @@ async function install(folder, dependencies, options = []) {
   if (
     fs.existsSync(file) &&
     fs.readFileSync(file, "utf8") === manifest &&
-    fs.existsSync(path.join(folder, "node_modules"))
+    // What npm writes last: without it an installation was broken off.
+    fs.existsSync(path.join(folder, "node_modules", ".package-lock.json"))
   )
     return;
   fs.writeFileSync(file, manifest);
@@ -74,14 +76,30 @@ async function install(folder, dependencies, options = []) {
   );
 }
 
-async function installAll() {
+/** @returns {{ file: string, name: string }[]} */
+function packedBefore() {
+  const { version } = readManifest(ROOT);
+  return ["llama-worker", `llama-worker-${PLATFORM}`].map((name) => {
+    const file = path.join(ROOT, "dist", `${name}-${version}.tgz`);
+    if (!fs.existsSync(file)) throw new StepFailed(`there is no \`${file}\`: run \`npm run package\` first`);
+    return { file, name };
+  });
+}
+
+/** @returns {Promise<{ file: string, name: string }[]>} */
+async function packNow() {
+  await setUp();
+  return [await packRoot(ROOT, FOLDER), await packBinaries(ROOT, PLATFORM, FOLDER, PLATFORMS[PLATFORM])];
+}
+
+/** @param {{ file: string, name: string }[]} tarballs */
+async function installAll(tarballs) {
   say("fetching the runtimes");
   const programs = Object.entries(RUNTIMES).map(([name, runtime]) => [folderOf(name), runtime.package]);
   await install(path.join(FOLDER, "programs"), Object.fromEntries(programs));
   say("fetching the neighbours");
   // Without their packages for GPUs, half a gigabyte that is not used here.
   await install(PROJECT, NEIGHBOURS, ["--omit=optional"]);
-  const tarballs = [await packRoot(ROOT, FOLDER), await packBinaries(ROOT, PLATFORM, FOLDER, PLATFORMS[PLATFORM])];
   // Unpacked beside them by hand: npm would look for the other platforms' packages, and tidy up.
   for (const { file, name } of tarballs) {
     const target = path.join(PROJECT, "node_modules", name);
@@ -183,8 +201,7 @@ async function tryNeighbours() {
 runScript(async () => {
   if (process.platform !== "linux" || process.arch !== "x64")
     throw new StepFailed("these runtimes are for Linux on x64");
-  await setUp();
-  await installAll();
+  await installAll(process.argv.includes("--packed") ? packedBefore() : await packNow());
   /** @type {Map<string, Outcomes>} */
   const matrix = new Map();
   for (const name of Object.keys(RUNTIMES)) {

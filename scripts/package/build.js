@@ -17,7 +17,11 @@ const { hashInputs, readStamp, writeStamp } = require("../setup/stamp");
 const { OMITTED_VARIANTS } = require("./platforms");
 
 /** What llama.cpp is configured with, besides the environment below. */
-const CONFIGURATION = [".cargo", "cmake", "scripts/package/llama-cpp.cmake"];
+const CONFIGURATION = [
+  ".cargo",
+  "cmake",
+  ...["llama-cpp.cmake", "llama-common.map", "arc4random.c", "empty.c"].map((name) => `scripts/package/${name}`),
+];
 
 /** @param {string} root */
 function targetFolder(root) {
@@ -27,11 +31,14 @@ function targetFolder(root) {
 /**
  * @param {string} root
  * @param {import("./platforms").Platform} platform
- * @returns {Record<string, string>}
+ * @returns {Record<string, string | undefined>} `undefined` takes a variable away
  */
-function packageEnvironment(root, { os, libc }) {
+function packageEnvironment(root, { os, cpu, libc }) {
   return {
     CARGO_TARGET_DIR: targetFolder(root),
+    // A developer's own flags, as for this very processor, have no place in what others run.
+    CARGO_ENCODED_RUSTFLAGS: undefined,
+    RUSTFLAGS: rustFlags(os, libc),
     // Slow to build and a fifth smaller; nobody waits for this build.
     CARGO_PROFILE_RELEASE_LTO: "fat",
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS: "1",
@@ -40,10 +47,24 @@ function packageEnvironment(root, { os, libc }) {
     LLAMA_WORKER_OMITTED_VARIANTS: OMITTED_VARIANTS.join(";"),
     // The crate that brings llama.cpp links the C++ library in; a second mention would ask for the system's.
     ...(os === "linux" && { CXXSTDLIB: "" }),
-    // Addons are libraries, also where Rust links programs statically by default.
-    ...(libc === "musl" && { RUSTFLAGS: "-C target-feature=-crt-static" }),
-    ...(os === "win32" && { LLAMA_STATIC_CRT: "1", RUSTFLAGS: "-C target-feature=+crt-static" }),
+    ...(os === "win32" && { LLAMA_STATIC_CRT: "1" }),
+    // ggml has no choice of builds for Windows on Arm, and none at all by Microsoft's compiler: one by clang, for processors of 2018 and later.
+    ...(os === "win32" &&
+      cpu === "arm64" && {
+        ...{ CC: "clang-cl", CXX: "clang-cl" },
+        ...{ GGML_CPU_ALL_VARIANTS: "OFF", GGML_CPU_ARM_ARCH: "armv8.2-a+dotprod" },
+      }),
   };
+}
+
+/**
+ * @param {NodeJS.Platform} os
+ * @param {import("./platforms").Platform["libc"]} libc
+ */
+function rustFlags(os, libc) {
+  if (os === "win32") return "-C target-feature=+crt-static";
+  // Addons are libraries, also where Rust links programs statically by default.
+  return libc === "musl" ? "-C target-feature=-crt-static" : "";
 }
 
 /**
@@ -93,7 +114,7 @@ async function setMetalApart(folder) {
 
 /**
  * @param {string} root
- * @param {Record<string, string>} environment
+ * @param {Record<string, string | undefined>} environment
  */
 async function forgetOutdatedLlama(root, environment) {
   const stampFile = path.join(targetFolder(root), ".package-stamp.json");

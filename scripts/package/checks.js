@@ -10,7 +10,7 @@
 const fs = require("node:fs");
 const path = require("node:path");
 const { readElf } = require("./elf");
-const { GLIBC_FLOOR } = require("./platforms");
+const { GCC_FLOOR, GLIBC_FLOOR } = require("./platforms");
 const { isAtLeast, parseVersion } = require("../setup/version");
 
 const BINARY = /\.(node|so|dylib|dll)$/;
@@ -50,6 +50,8 @@ function complaints(folder, { isGpu = false, libc, allowsSystemCxx = false } = {
     ...(isGpu || names.includes(ADDON) ? [] : [`there is no \`${ADDON}\``]),
     ...names.flatMap((name) => plainFileComplaints(folder, name)),
     ...(libc ? names.flatMap((name) => elfComplaints(folder, name, { isGpu, libc, allowsSystemCxx })) : []),
+    // What a GPU's backend wants is in another package, and on musl the system's names have no versions to tell them by.
+    ...(libc === "glibc" && !isGpu ? wantComplaints(folder, names) : []),
   ];
 }
 
@@ -76,11 +78,15 @@ function elfComplaints(folder, name, { isGpu, libc, allowsSystemCxx }) {
     return !SYSTEM_LIBRARIES.test(needed) && !(isGpu && GPU_LIBRARIES.test(needed));
   });
   const tooNew = libc === "glibc" ? versionsAbove(elf.versions, GLIBC_FLOOR) : [];
+  const tooNewGcc = versionsAbove(elf.versions, GCC_FLOOR, "GCC_");
   return [
     ...foreign.map((needed) => `\`${name}\` needs \`${needed}\`, which not every system has`),
     ...tooNew.map(
       (version) => `\`${name}\` needs \`${version}\`, newer than the glibc ${GLIBC_FLOOR} that is promised`,
     ),
+    ...tooNewGcc.map((version) => `\`${name}\` needs \`${version}\`, newer than the GCC ${GCC_FLOOR} that is promised`),
+    // glibc 2.41 does not load such a library any more.
+    ...(elf.hasExecutableStack ? [`\`${name}\` wants an executable stack`] : []),
     ...(elf.runpath === "$ORIGIN"
       ? []
       : [`\`${name}\` looks for its libraries in \`${elf.runpath}\`, expected $ORIGIN`]),
@@ -107,21 +113,35 @@ function nameComplaints(name, { soname, exported }) {
 }
 
 /**
- * @param {string[]} versions
- * @param {string} floor
+ * A name that nobody brings is found out when the addon is loaded, or only when it is called.
+ *
+ * @param {string} folder
+ * @param {string[]} names
  */
-function versionsAbove(versions, floor) {
-  const highest = parseVersion(floor) ?? [];
-  return versions.filter((version) => {
-    if (!version.startsWith("GLIBC_")) return false;
-    const parsed = parseVersion(version) ?? [];
-    return !isAtLeast(highest, parsed);
+function wantComplaints(folder, names) {
+  const libraries = names.map((name) => ({ name, ...readElf(path.join(folder, name)) }));
+  const brought = new Set(libraries.flatMap(({ exported }) => exported));
+  return libraries.flatMap(({ name, wanted }) => {
+    const missing = wanted.filter((symbol) => !brought.has(symbol));
+    if (missing.length === 0) return [];
+    return [`\`${name}\` wants ${missing.length} names that no library beside it has, as \`${missing[0]}\``];
   });
 }
 
-/** @param {string} folder */
-function unpackedBytes(folder) {
-  return binariesIn(folder).reduce((sum, name) => sum + fs.statSync(path.join(folder, name)).size, 0);
+/**
+ * A version without a number, as `GLIBC_PRIVATE` and `GLIBC_ABI_DT_RELR`, is above all: no older system is sure to have it.
+ *
+ * @param {string[]} versions
+ * @param {string} floor
+ * @param {string} [kind] what the versions begin with
+ */
+function versionsAbove(versions, floor, kind = "GLIBC_") {
+  const highest = parseVersion(floor) ?? [];
+  return versions.filter((version) => {
+    if (!version.startsWith(kind)) return false;
+    const parsed = parseVersion(version);
+    return parsed === undefined || !isAtLeast(highest, parsed);
+  });
 }
 
-module.exports = { binariesIn, complaints, unpackedBytes, versionsAbove };
+module.exports = { binariesIn, complaints, versionsAbove };

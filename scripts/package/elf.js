@@ -1,5 +1,6 @@
 /**
- * What a Linux library says of itself: its name, what it needs, where it looks, which versions of it, and whether it is stripped.
+ * What a Linux library says of itself: its name, what it needs, where it looks, which versions of it, which names it gives and wants, and
+ * whether it is stripped.
  *
  * Reads 64-bit little-endian ELF files, the only kind that is packaged, and judges nothing.
  */
@@ -9,7 +10,11 @@
 const fs = require("node:fs");
 
 const HEADER_BYTES = 64;
-const SECTION = { symbols: 2, strings: 3, dynamic: 6, dynamicSymbols: 11, neededVersions: 0x6ffffffe };
+const SECTION = {
+  ...{ symbols: 2, strings: 3, dynamic: 6, dynamicSymbols: 11 },
+  ...{ neededVersions: 0x6ffffffe, symbolVersions: 0x6fffffff },
+};
+const STACK = { type: 0x6474e551, executable: 1 };
 const TAG = { needed: 1, soname: 14, rpath: 15, runpath: 29 };
 const DYNAMIC_ENTRY_BYTES = 16;
 const SYMBOL_BYTES = 24;
@@ -21,6 +26,8 @@ const SYMBOL_BYTES = 24;
  * @property {string | undefined} runpath
  * @property {string[]} versions as `GLIBC_2.34`
  * @property {string[]} exported names of the functions and data that others may use
+ * @property {string[]} wanted names that another library has to bring, of no particular version: those of the system have one
+ * @property {boolean} hasExecutableStack
  * @property {boolean} isStripped
  */
 
@@ -42,7 +49,13 @@ function readElf(file) {
     needed: dynamic.filter((entry) => entry.tag === TAG.needed).map((entry) => entry.text),
     runpath: last(TAG.runpath) ?? last(TAG.rpath),
     versions: neededVersions(bytes, sections),
-    exported: exportedNames(bytes, sections),
+    exported: namesOf(bytes, sections, ({ binding, isDefined }) => isDefined && binding !== BINDING.local),
+    wanted: namesOf(
+      bytes,
+      sections,
+      ({ binding, isDefined, hasVersion }) => !isDefined && !hasVersion && binding === BINDING.global,
+    ),
+    hasExecutableStack: hasExecutableStack(bytes),
     isStripped: !sections.some((section) => section.type === SECTION.symbols),
   };
 }
@@ -103,25 +116,47 @@ function neededVersions(bytes, sections) {
   return [...versions].sort();
 }
 
+const BINDING = { local: 0, global: 1 };
+/** A symbol's version from here on is one of a library's; below it has none. */
+const FIRST_VERSION = 2;
+const HIDDEN_VERSION = 0x8000;
+
+/** @typedef {{ binding: number, isDefined: boolean, hasVersion: boolean }} SymbolFacts */
+
 /**
  * @param {Buffer} bytes
  * @param {Section[]} sections
+ * @param {(symbol: SymbolFacts) => boolean} isSought
  */
-function exportedNames(bytes, sections) {
+function namesOf(bytes, sections, isSought) {
+  const [versions] = ofType(sections, SECTION.symbolVersions);
   return ofType(sections, SECTION.dynamicSymbols).flatMap((section) =>
-    Array.from({ length: section.size / SYMBOL_BYTES }, (_, index) => section.offset + index * SYMBOL_BYTES)
-      .filter((at) => isDefinedAndGlobal(bytes, at))
-      .map((at) => stringAt(bytes, sections[section.link], bytes.readUInt32LE(at))),
+    Array.from({ length: section.size / SYMBOL_BYTES }, (_, index) => ({
+      at: section.offset + index * SYMBOL_BYTES,
+      version: versions ? bytes.readUInt16LE(versions.offset + 2 * index) & ~HIDDEN_VERSION : 0,
+    }))
+      .filter(({ at, version }) =>
+        isSought({
+          binding: bytes[at + 4] >> 4,
+          isDefined: bytes.readUInt16LE(at + 6) !== 0,
+          hasVersion: version >= FIRST_VERSION,
+        }),
+      )
+      .map(({ at }) => stringAt(bytes, sections[section.link], bytes.readUInt32LE(at))),
   );
 }
 
 /**
+ * Where nothing is said of it, the stack is executable.
+ *
  * @param {Buffer} bytes
- * @param {number} at
  */
-function isDefinedAndGlobal(bytes, at) {
-  const [LOCAL, UNDEFINED] = [0, 0];
-  return bytes[at + 4] >> 4 !== LOCAL && bytes.readUInt16LE(at + 6) !== UNDEFINED;
+function hasExecutableStack(bytes) {
+  const start = number(bytes, 0x20);
+  const [entrySize, count] = [bytes.readUInt16LE(0x36), bytes.readUInt16LE(0x38)];
+  const entries = Array.from({ length: count }, (_, index) => start + index * entrySize);
+  const stack = entries.find((at) => bytes.readUInt32LE(at) === STACK.type);
+  return stack === undefined || (bytes.readUInt32LE(stack + 4) & STACK.executable) !== 0;
 }
 
 /**

@@ -19,13 +19,8 @@ const { StepFailed } = require("../setup/step-failed");
 /** @type {Record<Gpu, string[]>} */
 const OPTIONS = {
   vulkan: ["-DGGML_VULKAN=ON"],
-  // The runtime of CUDA becomes part of the library on Linux; on Windows NVIDIA gives out only libraries to ship along.
-  cuda: [
-    "-DGGML_CUDA=ON",
-    "-DGGML_STATIC=OFF",
-    "-DCMAKE_CUDA_RUNTIME_LIBRARY=Static",
-    "-DCMAKE_CUDA_ARCHITECTURES=all-major",
-  ],
+  // CUDA's own libraries stay outside: cuBLAS alone has several hundred megabytes, and whoever computes with CUDA has them.
+  cuda: ["-DGGML_CUDA=ON", "-DCMAKE_CUDA_ARCHITECTURES=all-major"],
 };
 
 /**
@@ -37,6 +32,7 @@ const OPTIONS = {
 async function buildGpuBackend(root, gpu, { folder, os, options = [], strips }) {
   const build = path.join(root, "target", `package-${gpu}`);
   const source = await llamaSource(root);
+  forgetOtherSource(build, source);
   say(`building the ${gpu} backend, a few minutes on two cores`);
   const configure = ["-S", source, "-B", build, "-G", "Ninja", ...commonOptions(root), ...OPTIONS[gpu], ...options];
   await runQuietly("cmake", configure, { failure: `CMake could not configure the ${gpu} backend` });
@@ -53,6 +49,20 @@ async function buildGpuBackend(root, gpu, { folder, os, options = [], strips }) 
   fs.copyFileSync(built, `${place}.next`);
   if (strips) await runQuietly("strip", ["--strip-unneeded", `${place}.next`]);
   fs.renameSync(`${place}.next`, place);
+}
+
+/**
+ * CMake refuses a build folder that was made for other sources, as those of the last version of llama.cpp.
+ *
+ * @param {string} build
+ * @param {string} source
+ */
+function forgetOtherSource(build, source) {
+  const cache = path.join(build, "CMakeCache.txt");
+  if (!fs.existsSync(cache)) return;
+  const made = /^CMAKE_HOME_DIRECTORY:INTERNAL=(.*)$/m.exec(fs.readFileSync(cache, "utf8"))?.[1];
+  if (made === undefined || path.resolve(made) !== path.resolve(source))
+    fs.rmSync(build, { recursive: true, force: true });
 }
 
 /** @param {string} root */

@@ -7,6 +7,7 @@
 
 "use strict";
 
+const { StepFailed } = require("../setup/step-failed");
 const { GPU_TITLES, PLATFORMS, packageNames, packageOf } = require("./platforms");
 
 /** What npm needs of the checkout's manifest; scripts and development tools stay behind. */
@@ -104,6 +105,29 @@ function ending({ engines }) {
   return { engines, preferUnplugged: true, publishConfig: { access: "public", provenance: true } };
 }
 
+/** A repository's address in a browser: host, owner, name. */
+const REPOSITORY = /^https:\/\/[\w.-]+(:\d+)?\/[\w.-]+\/[\w.-]+$/;
+
+/**
+ * Says where a package comes from. npm takes a package with provenance only from the repository that its manifest names. The checkout does not
+ * know its own address: a copy of it would tell another's.
+ *
+ * @param {Record<string, any>} manifest
+ * @param {string} [repository] as `https://github.com/owner/name`
+ * @param {string} [directory] the package's folder in it
+ */
+function withOrigin(manifest, repository, directory) {
+  if (repository === undefined) return manifest;
+  if (!REPOSITORY.test(repository) || repository.endsWith(".git"))
+    throw new StepFailed(`\`${repository}\` is no repository, expected one like https://github.com/owner/name`);
+  return {
+    ...manifest,
+    homepage: `${repository}#readme`,
+    bugs: `${repository}/issues`,
+    repository: { type: "git", url: `git+${repository}.git`, ...(directory && { directory }) },
+  };
+}
+
 /** @param {string} name a key of `PLATFORMS` */
 function platformReadme(name) {
   return `# ${packageOf(name)}
@@ -149,4 +173,4 @@ function committedFiles(checkout) {
   ]);
 }
 
-module.exports = { PAPERS, committedFiles, gpuManifest, platformManifest, renderManifest, rootManifest };
+module.exports = { PAPERS, committedFiles, gpuManifest, platformManifest, renderManifest, rootManifest, withOrigin };

@@ -12,7 +12,7 @@ const path = require("node:path");
 const { npmCommand, outputOf } = require("../setup/command");
 const { StepFailed } = require("../setup/step-failed");
 const { binariesIn } = require("./checks");
-const { PAPERS, renderManifest, rootManifest } = require("./manifests");
+const { PAPERS, renderManifest, rootManifest, withOrigin } = require("./manifests");
 const { renderSbom } = require("./sbom");
 
 /** @typedef {{ file: string, name: string, unpacked: number, entries: string[] }} Tarball */
@@ -22,54 +22,59 @@ const { renderSbom } = require("./sbom");
  *
  * @param {string} root
  * @param {string} destination
+ * @param {{ repository?: string }} [origin] the address that its manifest names
  * @returns {Promise<Tarball>}
  */
-async function packRoot(root, destination) {
-  const checkout = readManifest(root);
-  const stage = fs.mkdtempSync(path.join(os.tmpdir(), "llama-worker-pack-"));
-  try {
-    const { files } = JSON.parse(await npm(["pack", "--dry-run", "--json", "--ignore-scripts"], root))[0];
+async function packRoot(root, destination, { repository } = {}) {
+  const manifest = withOrigin(rootManifest(readManifest(root)), repository);
+  const { files } = JSON.parse(await npm(["pack", "--dry-run", "--json", "--ignore-scripts"], root))[0];
+  return packStaged(destination, (stage) => {
     for (const { path: name } of files) copyInto(stage, root, name);
-    fs.writeFileSync(path.join(stage, "package.json"), renderManifest(rootManifest(checkout)));
-    return await pack(stage, destination);
-  } finally {
-    fs.rmSync(stage, { recursive: true, force: true });
-  }
+    writeInto(stage, "package.json", renderManifest(manifest));
+  });
 }
 
 /**
- * A package of binaries. Its papers are written beside them.
+ * A package of binaries, with its papers.
  *
  * @param {string} root
  * @param {string} folder the name of a folder below `npm/`
  * @param {string} destination
- * @param {{ target: string, isGpu?: boolean }} kind
+ * @param {{ target: string, isGpu?: boolean, repository?: string }} kind
  * @returns {Promise<Tarball>}
  */
-async function packBinaries(root, folder, destination, kind) {
+async function packBinaries(root, folder, destination, { repository, ...kind }) {
   const place = path.join(root, "npm", folder);
-  await writePapers(root, place, kind);
-  const tarball = await pack(place, destination);
-  const expected = [...binariesIn(place), ...PAPERS, "README.md", "package.json"].sort();
-  const surplus = tarball.entries.filter((name) => !expected.includes(name));
+  const manifest = /** @type {any} */ (readManifest(place));
+  const [license, notices, sbom] = PAPERS;
+  const list = await renderSbom(root, manifest, kind);
+  const binaries = binariesIn(place);
+  const tarball = await packStaged(destination, (stage) => {
+    for (const name of [...binaries, "README.md"]) copyInto(stage, place, name);
+    for (const name of [license, notices]) copyInto(stage, root, name);
+    writeInto(stage, sbom, list);
+    writeInto(stage, "package.json", renderManifest(withOrigin(manifest, repository, `npm/${folder}`)));
+  });
+  const expected = [...binaries, ...PAPERS, "README.md", "package.json"];
   const missing = expected.filter((name) => !tarball.entries.includes(name));
-  if (surplus.length + missing.length > 0) {
-    const [more, less] = [surplus, missing].map((names) => names.join(", ") || "nothing");
-    throw new StepFailed(`the package of \`npm/${folder}\` has ${more} too much and lacks ${less}`);
-  }
+  if (missing.length > 0) throw new StepFailed(`the package of \`npm/${folder}\` lacks ${missing.join(", ")}`);
   return tarball;
 }
 
 /**
- * @param {string} root
- * @param {string} place
- * @param {{ target: string, isGpu?: boolean }} kind
+ * Packs a folder of its own, so that several can pack the same checkout at once, and nothing in it changes.
+ *
+ * @param {string} destination
+ * @param {(stage: string) => void} fill
  */
-async function writePapers(root, place, kind) {
-  const [license, notices, sbom] = PAPERS;
-  for (const name of [license, notices]) fs.copyFileSync(path.join(root, name), path.join(place, name));
-  const manifest = /** @type {any} */ (readManifest(place));
-  fs.writeFileSync(path.join(place, sbom), await renderSbom(root, manifest, kind));
+async function packStaged(destination, fill) {
+  const stage = fs.mkdtempSync(path.join(os.tmpdir(), "llama-worker-pack-"));
+  try {
+    fill(stage);
+    return await pack(stage, destination);
+  } finally {
+    fs.rmSync(stage, { recursive: true, force: true });
+  }
 }
 
 /**
@@ -103,6 +108,15 @@ function copyInto(stage, root, name) {
   const target = path.join(stage, name);
   fs.mkdirSync(path.dirname(target), { recursive: true });
   fs.copyFileSync(path.join(root, name), target);
+}
+
+/**
+ * @param {string} stage
+ * @param {string} name
+ * @param {string} text
+ */
+function writeInto(stage, name, text) {
+  fs.writeFileSync(path.join(stage, name), text);
 }
 
 /**

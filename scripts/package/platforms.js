@@ -69,12 +69,25 @@ const PLATFORMS = {
 
 /** The newest glibc whose functions the Linux binaries may need: Ubuntu 22.04, Debian 12, RHEL 9. */
 const GLIBC_FLOOR = "2.34";
+/** The newest GCC whose support library (libgcc_s) they may need: that of RHEL 9, the oldest of them. */
+const GCC_FLOOR = "11.0";
 
 /** Unpacked, the platform package and the root package together. */
 const SIZE_LIMIT = 32_000_000;
 
-/** Builds of the CPU backend that are left out: a neighbour in the list serves their processors nearly as well. */
-const OMITTED_VARIANTS = ["ivybridge", "piledriver", "cannonlake", "cascadelake", "cooperlake"];
+/**
+ * Builds of the CPU backend that are left out: a neighbour in the list serves their processors nearly as well. The two of Arm differ from theirs by
+ * instructions that only a library uses which is not built in (KleidiAI), and older compilers do not know them.
+ */
+const OMITTED_VARIANTS = [
+  "ivybridge",
+  "piledriver",
+  "cannonlake",
+  "cascadelake",
+  "cooperlake",
+  "armv9.2_1",
+  "armv9.2_2",
+];
 
 /** @type {Record<Gpu, string>} */
 const GPU_TITLES = { vulkan: "Vulkan", cuda: "CUDA" };
@@ -95,6 +108,7 @@ function packageOf(folder) {
 }
 
 module.exports = {
+  GCC_FLOOR,
   GLIBC_FLOOR,
   GPU_TITLES,
   OMITTED_VARIANTS,

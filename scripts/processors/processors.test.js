@@ -28,6 +28,7 @@ const SCRIPT = `
 const PROCESSORS = [
   ["core2duo", "x64", false],
   ["Nehalem", "sse42", false],
+  ["SandyBridge", "sandybridge", true],
   ["Haswell", "haswell", true],
 ];
 

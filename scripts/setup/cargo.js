@@ -39,7 +39,7 @@ function runCargo(root, args) {
 
 /**
  * @param {string} root
- * @param {{ environment?: Record<string, string>, features?: string[], onErrorLine: (line: string) => void }} options
+ * @param {{ environment?: Record<string, string | undefined>, features?: string[], onErrorLine: (line: string) => void }} options
  * @returns {Promise<Built>}
  */
 async function cargoBuild(root, { environment, features = [], onErrorLine }) {

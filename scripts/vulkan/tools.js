@@ -2,7 +2,7 @@
  * What building and running the Vulkan backend takes: a shader compiler, the loader, Mesa's drivers, and headers of version 1.4.
  *
  * Debian's own headers may be older than ggml wants. Then those of the next release are unpacked beside the build, from the same mirror; nothing of
- * them is installed.
+ * them is installed. Elsewhere the variable VULKAN_SDK names a development kit.
  */
 
 "use strict";
@@ -25,15 +25,16 @@ const NEXT_RELEASE = { name: "trixie", packages: ["libvulkan-dev", "spirv-header
  * @returns {Promise<string[]>} options for CMake
  */
 async function fetchVulkanTools(folder, machine) {
-  // A development kit that is named in the environment is complete, and CMake finds it.
-  if (machine.environment.VULKAN_SDK) return [];
+  // A development kit that is named in the environment is complete, and ggml's own build finds it. It has no drivers.
+  const hasKit = Boolean(machine.environment.VULKAN_SDK);
   const needs = {
-    glslc: machine.hasCommand("glslc"),
-    "libvulkan-dev": fs.existsSync(SYSTEM_HEADER),
+    glslc: hasKit || machine.hasCommand("glslc"),
+    "libvulkan-dev": hasKit || fs.existsSync(SYSTEM_HEADER),
     "mesa-vulkan-drivers": hasDriver(machine),
   };
   const missing = Object.entries(needs).flatMap(([name, isThere]) => (isThere ? [] : [name]));
   if (missing.length > 0) await install(missing, machine);
+  if (hasKit) return [];
   if (headerVersion(SYSTEM_HEADER) >= OLDEST_HEADERS && fs.existsSync("/usr/include/spirv")) return [];
   const include = path.join(folder, "headers", "usr", "include");
   if (!fs.existsSync(include)) await unpackNewerHeaders(folder);
@@ -87,19 +88,21 @@ async function unpackNewerHeaders(folder) {
   await runQuietly("apt-get", [...options, "update"], { cwd: folder });
   await runQuietly("apt-get", [...options, "download", ...NEXT_RELEASE.packages], { cwd: folder });
   for (const name of fs.readdirSync(folder).filter((file) => file.endsWith(".deb"))) {
-    await runQuietly("dpkg", ["-x", path.join(folder, name), path.join(folder, "headers")]);
+    await runQuietly("dpkg", ["-x", path.join(folder, name), path.join(folder, "headers.next")]);
   }
+  // Last, because what is there counts as whole.
+  fs.renameSync(path.join(folder, "headers.next"), path.join(folder, "headers"));
 }
 
 /** @returns {Promise<string>} where this system gets its packages from, for the next release */
 async function nextReleaseSource() {
   const policy = await outputOf("apt-cache", ["policy", "libvulkan-dev"]);
   const mirror = /^\s+\d+ (https?:\/\/\S+) (\S+)\/main /m.exec(policy)?.[1];
-  if (!mirror)
-    throw new StepFailed(
-      "apt-cache does not say where `libvulkan-dev` comes from; set VULKAN_SDK to a Vulkan development kit",
-    );
   const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+  if (!mirror || !fs.existsSync(keyring))
+    throw new StepFailed(
+      "the Vulkan headers are too old, and this is no Debian to take newer ones from; set VULKAN_SDK to a Vulkan development kit of 1.4",
+    );
   const { name } = NEXT_RELEASE;
   return `Types: deb\nURIs: ${mirror}\nSuites: ${name}\nComponents: main\nSigned-By: ${keyring}\n`;
 }

@@ -111,7 +111,7 @@ describe("with a package that does not work", onLinux, () => {
     const library = fs.readFileSync(path.join(nativeDirectory, "libggml-base-lw.so"));
     const { cuda } = await outcomes(installation("other", { cuda: { version, library } }), ["cuda"]);
     assert.equal(cuda.code, "BACKEND_UNAVAILABLE");
-    assert.match(cuda.message, /^the CUDA backend does not load \(.*ggml_backend_init/);
+    assert.match(cuda.message, /^the CUDA backend does not load \(.*ggml_backend_init.* and CUDA 12's libraries/);
   });
 
   test("a package of another version is not loaded", async () => {

@@ -192,6 +192,7 @@ test("what others run is built with nobody's own flags", () => {
     assert.ok("CARGO_ENCODED_RUSTFLAGS" in environment && environment.CARGO_ENCODED_RUSTFLAGS === undefined, name);
     assert.match(environment.RUSTFLAGS ?? "missing", /^(-C target-feature=[+-]crt-static)?$/, name);
   }
+  assert.equal(packageEnvironment(CHECKOUT, PLATFORMS["darwin-arm64"]).MACOSX_DEPLOYMENT_TARGET, "13.3");
   // ggml refuses to make a choice of builds for it, and takes one only from clang.
   const { CC, GGML_CPU_ALL_VARIANTS } = packageEnvironment(CHECKOUT, PLATFORMS["win32-arm64-msvc"]);
   assert.deepEqual([CC, GGML_CPU_ALL_VARIANTS], ["clang-cl", "OFF"]);

@@ -78,7 +78,7 @@ function packagedBackend(gpu, { triple, folder, version, resolve }) {
   return {
     gpu,
     library,
-    remedy: `\`${name}\` is installed: check the driver, \`init({ debug: true })\` prints what it says`,
+    remedy: `\`${name}\` is installed: check the driver${gpu === "cuda" ? " and CUDA 12's libraries (cudart, cublas)" : ""}, \`init({ debug: true })\` prints what it says`,
   };
 }
 

@@ -14,7 +14,7 @@ const { llamaProgress } = require("../setup/llama-progress");
 const { fillPlatformFolder } = require("../setup/platform-folder");
 const { say, withProgress } = require("../setup/report");
 const { hashInputs, readStamp, writeStamp } = require("../setup/stamp");
-const { OMITTED_VARIANTS } = require("./platforms");
+const { MACOS_FLOOR, OMITTED_VARIANTS } = require("./platforms");
 
 /** What llama.cpp is configured with, besides the environment below. */
 const CONFIGURATION = [
@@ -48,6 +48,8 @@ function packageEnvironment(root, { os, cpu, libc }) {
     // The crate that brings llama.cpp links the C++ library in; a second mention would ask for the system's.
     ...(os === "linux" && { CXXSTDLIB: "" }),
     ...(os === "win32" && { LLAMA_STATIC_CRT: "1" }),
+    // Else the oldest system would be that of the machine that builds.
+    ...(os === "darwin" && { MACOSX_DEPLOYMENT_TARGET: MACOS_FLOOR }),
     // ggml has no choice of builds for Windows on Arm, and none at all by Microsoft's compiler: one by clang, for processors of 2018 and later.
     ...(os === "win32" &&
       cpu === "arm64" && {

@@ -72,6 +72,9 @@ const GLIBC_FLOOR = "2.34";
 /** The newest GCC whose support library (libgcc_s) they may need: that of RHEL 9, the oldest of them. */
 const GCC_FLOOR = "11.0";
 
+/** The oldest macOS: the first with the linear algebra that ggml uses there. */
+const MACOS_FLOOR = "13.3";
+
 /** Unpacked, the platform package and the root package together. */
 const SIZE_LIMIT = 32_000_000;
 
@@ -111,6 +114,7 @@ module.exports = {
   GCC_FLOOR,
   GLIBC_FLOOR,
   GPU_TITLES,
+  MACOS_FLOOR,
   OMITTED_VARIANTS,
   PLATFORMS,
   SIZE_LIMIT,

@@ -47,16 +47,43 @@ pub(super) fn layers(backend: &Backend, params: &ModelParams) -> u32 {
 
 fn fitting(path: &Path, context_size: Option<u32>, devices: &[&Device]) -> u32 {
     // A file that cannot be read is llama.cpp's to refuse; a device that tells no memory leaves nothing to reckon with.
-    let (Some(weights), Some(room)) = (Weights::read(path), room(devices)) else {
+    let (Some(weights), Some(rooms)) = (Weights::read(path), rooms(devices)) else {
         return ALL;
     };
-    weights.fit(context_size.map_or_else(|| weights.usual_context(), u64::from), room)
+    weights.fit(context_size.map_or_else(|| weights.usual_context(), u64::from), &rooms)
 }
 
-/// Bytes that the devices have for layers; none when one of them does not tell.
-fn room(devices: &[&Device]) -> Option<u64> {
-    let of_device = |device: &&Device| (device.memory_total > 0).then(|| device.memory_free.saturating_sub(RESERVE));
-    devices.iter().map(of_device).sum()
+/// What a device has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Room {
+    /// By this llama.cpp shares the layers out.
+    free: u64,
+    /// So much of it is for layers.
+    usable: u64,
+}
+
+/// None when one of the devices does not tell.
+fn rooms(devices: &[&Device]) -> Option<Vec<Room>> {
+    let of_device = |device: &&Device| {
+        (device.memory_total > 0).then(|| Room {
+            free: device.memory_free,
+            usable: device.memory_free.saturating_sub(RESERVE),
+        })
+    };
+    devices.iter().map(of_device).collect()
+}
+
+/// Where each device's share of `count` layers ends. llama.cpp goes through layers and devices in order and gives each device as large a part
+/// of the number of layers as it has of the free memory, whatever the layers weigh.
+fn shares(count: usize, rooms: &[Room]) -> Vec<usize> {
+    let total: u128 = rooms.iter().map(|room| u128::from(room.free)).sum();
+    let mut before: u128 = 0;
+    let end = |room: &Room| {
+        before += u128::from(room.free);
+        // Without any memory nobody gets anything.
+        usize::try_from((before * count as u128).div_ceil(total.max(1))).unwrap_or(count)
+    };
+    rooms.iter().map(end).collect()
 }
 
 /// What a model's layers weigh.
@@ -118,18 +145,32 @@ impl Weights {
         }
     }
 
-    /// The layers that fit into `room`, counted as llama.cpp does: the output first, then from the last one on.
-    fn fit(&self, context_size: u64, room: u64) -> u32 {
+    /// How many layers fit, counted as llama.cpp does: the output first, then from the last one on. No device gets more than it can hold,
+    /// even if another one had room for it.
+    fn fit(&self, context_size: u64, rooms: &[Room]) -> u32 {
         let memory = self.memory.saturating_mul(context_size);
-        let costs = std::iter::once(self.output).chain(self.layers.iter().rev().map(|bytes| bytes.saturating_add(memory)));
-        let mut left = room;
-        let mut count = 0;
-        for cost in costs {
-            let Some(rest) = left.checked_sub(cost) else { break };
-            left = rest;
-            count += 1;
-        }
-        count
+        let layers = self.layers.iter().map(|bytes| bytes.saturating_add(memory));
+        let costs = layers.chain(std::iter::once(self.output));
+        // The cost of everything before each place.
+        let sums: Vec<u128> = std::iter::once(0)
+            .chain(costs.scan(0, |sum: &mut u128, cost| {
+                *sum += u128::from(cost);
+                Some(*sum)
+            }))
+            .collect();
+        let all = sums.len() - 1;
+        let fits = |count: &usize| {
+            let mut start = all - count;
+            let holds = |(room, end): (&Room, usize)| {
+                let end = all - count + end;
+                let cost = sums[end] - sums[start];
+                start = end;
+                cost <= u128::from(room.usable)
+            };
+            rooms.iter().zip(shares(*count, rooms)).all(holds) && start == all
+        };
+        let count = (0..=all).rev().find(fits).unwrap_or(0);
+        u32::try_from(count).unwrap_or(ALL)
     }
 }
 
@@ -162,7 +203,7 @@ mod tests {
             memory: 1,
             trained_context: 32,
         };
-        for (context_size, room, expected) in [
+        for (context_size, usable, expected) in [
             (0, 49, 0),
             (0, 50, 1),
             (0, 149, 1),
@@ -176,20 +217,72 @@ mod tests {
             (10, 160, 2),
             (u64::MAX, u64::MAX - 1, 1),
         ] {
-            assert_eq!(weights.fit(context_size, room), expected, "{context_size} tokens in {room} bytes");
+            let room = Room { free: usable, usable };
+            assert_eq!(
+                weights.fit(context_size, &[room]),
+                expected,
+                "{context_size} tokens in {usable} bytes"
+            );
         }
         assert_eq!(weights.usual_context(), 32);
         assert_eq!(Weights::default().usual_context(), USUAL_CONTEXT);
     }
 
     #[test]
+    fn every_device_holds_its_own_share() {
+        // Five layers with the output, as llama.cpp counts them.
+        let weights = Weights {
+            layers: vec![100; 4],
+            output: 100,
+            memory: 0,
+            trained_context: 0,
+        };
+        let room = |bytes| Room {
+            free: bytes,
+            usable: bytes,
+        };
+        for (rooms, expected) in [
+            (vec![room(300), room(300)], 5),
+            // Together they would hold three, but a layer is never on both.
+            (vec![room(150), room(150)], 2),
+            (vec![room(250), room(50)], 2),
+            (vec![room(1000), room(0)], 5),
+            (vec![room(0), room(0)], 0),
+            // Shared out by what is free: the second gets half, and its reserve leaves room for one.
+            (vec![room(400), Room { free: 400, usable: 100 }], 3),
+        ] {
+            assert_eq!(weights.fit(0, &rooms), expected, "{rooms:?}");
+        }
+    }
+
+    #[test]
+    fn layers_are_shared_out_as_llama_cpp_does() {
+        let room = |free| Room { free, usable: 0 };
+        for (count, free, expected) in [
+            (4, vec![1, 1], vec![2, 4]),
+            (5, vec![1, 1], vec![3, 5]),
+            (5, vec![3, 1], vec![4, 5]),
+            (3, vec![1, 1, 1], vec![1, 2, 3]),
+            (0, vec![1, 1], vec![0, 0]),
+            (1, vec![u64::MAX, u64::MAX], vec![1, 1]),
+        ] {
+            let rooms: Vec<Room> = free.iter().map(|free| room(*free)).collect();
+            assert_eq!(shares(count, &rooms), expected, "{count} layers over {free:?}");
+        }
+    }
+
+    #[test]
     fn devices_keep_a_reserve() {
         const GIB: u64 = 1 << 30;
         let (large, small, silent) = (device(8 * GIB, 3 * GIB), device(GIB, GIB / 4), device(0, 0));
-        assert_eq!(room(&[&large]), Some(3 * GIB - RESERVE));
-        assert_eq!(room(&[&large, &small]), Some(3 * GIB - RESERVE));
-        assert_eq!(room(&[&large, &large]), Some(6 * GIB - 2 * RESERVE));
-        assert_eq!(room(&[&large, &silent]), None);
+        let room = |free| Room {
+            free,
+            usable: free - RESERVE,
+        };
+        assert_eq!(rooms(&[&large]), Some(vec![room(3 * GIB)]));
+        let full = Room { free: GIB / 4, usable: 0 };
+        assert_eq!(rooms(&[&large, &small]), Some(vec![room(3 * GIB), full]));
+        assert_eq!(rooms(&[&large, &silent]), None);
     }
 
     #[test]

@@ -20,7 +20,9 @@ const { MACOS_FLOOR, OMITTED_VARIANTS } = require("./platforms");
 const CONFIGURATION = [
   ".cargo",
   "cmake",
-  ...["llama-cpp.cmake", "llama-common.map", "backend.map", "arc4random.c", "empty.c"].map((name) => `scripts/package/${name}`),
+  ...["llama-cpp.cmake", "llama-common.map", "backend.map", "arc4random.c", "empty.c"].map(
+    (name) => `scripts/package/${name}`,
+  ),
 ];
 
 /** @param {string} root */

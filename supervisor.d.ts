@@ -6,6 +6,7 @@ import type { MessagePortLike } from "./index";
 export interface StartedWorker {
   child: {
     /** `exit` with the exit code, and a signal where there are any; `error` when the process could not be started, which then has no `pid`. */
+    // biome-ignore lint/suspicious/noExplicitAny: Node.js and Electron agree on nothing narrower
     on(type: "exit" | "error", listener: (...args: any[]) => void): unknown;
     pid?: number | undefined;
     kill(signal?: string | number): unknown;
@@ -23,7 +24,7 @@ export interface WorkerSupervisorOptions {
    */
   start?: () => StartedWorker;
   /**
-   * Deaths within a minute after which no other process is started.
+   * How often within a minute another process is started.
    * @default 5
    */
   maxRestarts?: number;

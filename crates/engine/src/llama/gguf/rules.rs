@@ -360,9 +360,19 @@ mod tests {
         assert_eq!(reason(&[("tokenizer.ggml.tokens", 0, &[])], &embedding(), 24), "");
     }
 
+    fn check_tensors(cases: Vec<(Vec<Vec<u8>>, usize, &str)>) {
+        for (tensors, weights, expected) in cases {
+            let reason = reason(&[], &tensors, weights);
+            assert!(
+                reason.contains(expected) && reason.is_empty() == expected.is_empty(),
+                "{reason:?}: {expected:?}"
+            );
+        }
+    }
+
     #[test]
     fn tensors_are_what_the_metadata_says() {
-        let cases = [
+        check_tensors(vec![
             (vec![], 0, "vocabulary only"),
             (embedding(), 23, "ends inside its weights"),
             (
@@ -375,8 +385,6 @@ mod tests {
                 64,
                 "its vocabulary has 3 tokens",
             ),
-            (vec![tensor("blk.0.attn_norm.weight", &[2], 1, 0)], 32, "format 1, expected 32-bit"),
-            (vec![tensor("blk.0.attn_q.bias", &[32], 8, 0)], 64, "format 8, expected 32-bit"),
             (
                 vec![tensor("blk.0.attn_q.weight", &[2, 2], 26, 0)],
                 32,
@@ -384,45 +392,46 @@ mod tests {
             ),
             (vec![tensor("blk.0.ffn_gate_tid2eid", &[2, 2], 26, 0)], 32, ""),
             (vec![tensor("d2t", &[4], 27, 0)], 32, ""),
-            (vec![tensor("blk.0.attn_sinks.weight", &[2], 1, 0)], 32, "format 1, expected 32-bit"),
-            (
-                vec![tensor("blk.0.ffn_up_exps.bias", &[2, 2], 1, 0)],
-                32,
-                "format 1, expected 32-bit",
-            ),
-            (
-                vec![tensor("blk.0.attn_q_norm.weight", &[2, 2], 30, 0)],
-                32,
-                "format 30, expected 32-bit",
-            ),
-            (vec![tensor("blk.0.ssm_a", &[2, 2], 1, 0)], 32, "format 1, expected 32-bit"),
-            (
-                vec![tensor("blk.0.ssm_conv1d_q.weight", &[2, 2], 1, 0)],
-                32,
-                "format 1, expected 32-bit",
-            ),
-            (
-                vec![tensor("blk.0.shortconv.conv.weight", &[2, 2], 1, 0)],
-                32,
-                "format 1, expected 32-bit",
-            ),
-            (
-                vec![tensor("blk.0.time_mix_lerp_fused.weight", &[2, 2], 1, 0)],
-                32,
-                "format 1, expected 32-bit",
-            ),
-            (vec![tensor("blk.0.shortconv.in_proj.weight", &[2, 2], 1, 0)], 32, ""),
-            (vec![tensor("blk.0.ssm_alpha.weight", &[2, 2], 1, 0)], 32, ""),
-            (vec![tensor("blk.0.time_mix_w1.weight", &[2, 2], 1, 0)], 32, ""),
-            (vec![tensor("blk.0.ffn_gate_inp_shexp.weight", &[2], 1, 0)], 32, ""),
+        ]);
+    }
+
+    #[test]
+    fn what_is_no_matrix_has_32_bit_numbers() {
+        let wrong: [(&str, &[u64], u32); 8] = [
+            ("blk.0.attn_norm.weight", &[2], 1),
+            ("blk.0.attn_sinks.weight", &[2], 1),
+            ("blk.0.ffn_up_exps.bias", &[2, 2], 1),
+            ("blk.0.attn_q_norm.weight", &[2, 2], 30),
+            ("blk.0.ssm_a", &[2, 2], 1),
+            ("blk.0.ssm_conv1d_q.weight", &[2, 2], 1),
+            ("blk.0.shortconv.conv.weight", &[2, 2], 1),
+            ("blk.0.time_mix_lerp_fused.weight", &[2, 2], 1),
         ];
-        for (tensors, weights, expected) in cases {
-            let reason = reason(&[], &tensors, weights);
-            assert!(
-                reason.contains(expected) && reason.is_empty() == expected.is_empty(),
-                "{reason:?}: {expected:?}"
-            );
+        for (name, shape, format) in wrong {
+            let expected = format!("format {format}, expected 32-bit");
+            check_tensors(vec![(vec![tensor(name, shape, format, 0)], 32, &expected)]);
         }
+        check_tensors(vec![(
+            vec![tensor("blk.0.attn_q.bias", &[32], 8, 0)],
+            64,
+            "format 8, expected 32-bit",
+        )]);
+    }
+
+    #[test]
+    fn matrices_have_any_format() {
+        let right: [(&str, &[u64]); 4] = [
+            ("blk.0.shortconv.in_proj.weight", &[2, 2]),
+            ("blk.0.ssm_alpha.weight", &[2, 2]),
+            ("blk.0.time_mix_w1.weight", &[2, 2]),
+            ("blk.0.ffn_gate_inp_shexp.weight", &[2]),
+        ];
+        check_tensors(
+            right
+                .iter()
+                .map(|(name, shape)| (vec![tensor(name, shape, 1, 0)], 32, ""))
+                .collect(),
+        );
     }
 
     type Case = (&'static str, u32, Vec<u8>, &'static str);

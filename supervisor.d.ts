@@ -22,12 +22,12 @@ export interface WorkerSupervisorOptions {
    * Starts a worker process: called at once, and after each crash.
    * @default `child_process.fork` of `llama-worker/worker`
    */
-  start?: () => StartedWorker;
+  start?: (() => StartedWorker) | null;
   /**
    * How often within a minute another process is started.
    * @default 5
    */
-  maxRestarts?: number;
+  maxRestarts?: number | null;
 }
 
 /**
@@ -40,6 +40,6 @@ export class WorkerSupervisor {
   constructor(port: MessagePortLike, options?: WorkerSupervisorOptions | null);
   /** Resolves when the worker has ended for good: it was stopped, ended by itself, or died too often. The port is closed then. */
   readonly ended: Promise<void>;
-  /** Ends the worker in good order, by force when that takes too long. */
+  /** Ends the worker in good order, by force when that takes too long. On Windows a child process has no good order: it ends at once. */
   stop(): Promise<void>;
 }

@@ -8,6 +8,7 @@
 
 const assert = require("node:assert/strict");
 const { fork, spawn } = require("node:child_process");
+const { EventEmitter } = require("node:events");
 const path = require("node:path");
 const { MessageChannel } = require("node:worker_threads");
 const { WorkerSupervisor } = require("llama-worker/supervisor");
@@ -49,6 +50,27 @@ async function answerOf({ send, until }) {
   for (const message of [INIT, LOAD, CREATE, prompt(CAPITAL.question)]) send(message);
   return (await until(({ type }) => type === "completion_done" || type === "error")).fullText;
 }
+
+test("what a dead process still says is not taken for the new one's words, and null is no option", async (context) => {
+  const workers = [];
+  const start = () => {
+    const said = new EventEmitter();
+    const port = { on: (type, listener) => said.on(type, (data) => listener({ data })), postMessage: () => {} };
+    const child = Object.assign(new EventEmitter(), { pid: 1, kill: () => child.emit("exit", 0, null) });
+    workers.push({ child, say: (text) => said.emit("message", { type: "info", message: text }) });
+    return { child, port };
+  };
+  const line = supervised(context, { start, maxRestarts: null });
+  workers[0].say("first");
+  assert.equal((await line.next()).message, "first");
+  workers[0].child.emit("exit", 1, null);
+  workers[0].say("last");
+  assert.equal((await line.next()).message, "last");
+  assert.equal((await line.next()).code, "WORKER_CRASHED");
+  workers[0].say("too late");
+  workers[1].say("second");
+  assert.equal((await line.next()).message, "second");
+});
 
 test("a process that dies is replaced, and the port is told why", async (context) => {
   const line = supervised(context, { start: startLikeElectron });

@@ -67,9 +67,11 @@ function startOfProgram() {
   const buffer = Buffer.alloc(4096);
   try {
     const file = fs.openSync("/proc/self/exe", "r");
-    const length = fs.readSync(file, buffer, 0, buffer.length, 0);
-    fs.closeSync(file);
-    return buffer.toString("latin1", 0, length);
+    try {
+      return buffer.toString("latin1", 0, fs.readSync(file, buffer, 0, buffer.length, 0));
+    } finally {
+      fs.closeSync(file);
+    }
   } catch {
     // No such file system, or no permission to look: the report says it too.
     return "";
@@ -204,17 +206,14 @@ function load() {
  * @returns {Binding}
  */
 function bindingOf(addon, triple, folder) {
+  const { isMainThread } = require("node:worker_threads");
   const { gpuBackends } = require("./gpu-packages");
   const NativeClass = addon.LlamaWorker;
-  process.once("exit", () => {
-    // Asked only now: it takes as long as everything else here but the addon.
-    const { isMainThread } = require("node:worker_threads");
-    // Before exit handlers and static destructors run, no thread may be evaluating. Another thread's environment ends by itself.
-    if (isMainThread) NativeClass.stopAll();
-  });
   // What a worker inherits is there from its beginning.
   Object.setPrototypeOf(NativeLlamaWorker.prototype, NativeClass.prototype);
   const gpus = gpuBackends({ triple, folder, version: ownVersion(), resolve: installedManifest });
+  // Before exit handlers and static destructors run, no thread may be evaluating. Another thread's environment ends by itself.
+  if (isMainThread) process.once("exit", () => NativeClass.stopAll());
   return { NativeClass, nativeDirectory: folder, gpuBackends: gpus };
 }
 

@@ -202,11 +202,19 @@ function progressLine(name) {
  */
 async function answer(worker, prompt, { generation }) {
   const thoughts = process.stdout.isTTY ? dimThoughts() : undefined;
-  await worker.generate(prompt, { ...generation, onReasoningChunk: thoughts?.write }, (chunk) => {
-    thoughts?.end();
-    process.stdout.write(chunk);
-  });
-  process.stdout.write("\n");
+  let isBegun = false;
+  try {
+    await worker.generate(prompt, { ...generation, onReasoningChunk: thoughts?.write }, (chunk) => {
+      isBegun = true;
+      thoughts?.end();
+      process.stdout.write(chunk);
+    });
+    isBegun = true;
+  } finally {
+    // What is said next, also of a failure, does not belong to the answer's last line.
+    if (isBegun) process.stdout.write("\n");
+    else thoughts?.end();
+  }
 }
 
 /** Thoughts are for people, and paler than the answer that follows them. */

@@ -301,8 +301,11 @@ class LlamaWorker extends NativeLlamaWorker {
       this.#interrupt();
       await stopped;
     } finally {
-      this.#detachPort();
-      this.#outlet.closePort();
+      try {
+        this.#detachPort();
+      } finally {
+        this.#outlet.closePort();
+      }
     }
   }
 

@@ -81,10 +81,11 @@ class WorkerSupervisor {
 
   /**
    * @param {any} port the application's end: what comes from it goes to the worker, what the worker says goes to it
-   * @param {{ start?: () => StartedWorker, maxRestarts?: number } | null} [options]
+   * @param {{ start?: (() => StartedWorker) | null, maxRestarts?: number | null } | null} [options]
    */
   constructor(port, options) {
-    const { start = startChildProcess, maxRestarts = MOST_RESTARTS } = options ?? {};
+    const start = options?.start ?? startChildProcess;
+    const maxRestarts = options?.maxRestarts ?? MOST_RESTARTS;
     checkPort(port);
     if (typeof start !== "function") throw invalidOption("start", start, "a function that starts a worker process");
     if (!Number.isInteger(maxRestarts) || maxRestarts < 0)
@@ -142,6 +143,8 @@ class WorkerSupervisor {
       this.#lastWords = (this.#lastWords + bytes).slice(-MOST_LAST_BYTES);
     });
     const onMessage = (/** @type {unknown} */ message) => {
+      // What a process said may come after its end was told, and belongs to none of the new one's answers.
+      if (this.#worker !== worker) return;
       this.#open.answered(message);
       this.#port.postMessage(message);
     };

@@ -11,7 +11,7 @@ require("../scripts/setup/node-version").requireNode();
 const fs = require("node:fs");
 const path = require("node:path");
 const { setUp } = require("../scripts/setup");
-const { runScript } = require("../scripts/setup/step-failed");
+const { StepFailed, runScript } = require("../scripts/setup/step-failed");
 const { ensureReleaseBackend } = require("./backend");
 const { Bench } = require("./bench");
 const { ROOT, cacheFolder, made, nativeFolder } = require("./folders");
@@ -42,13 +42,39 @@ async function main() {
   const peersFolder = options.withPeers ? await ensurePeers(cache, say) : undefined;
   const store = new Store(made(cache, "results"), fingerprint(options.profile, peersFolder));
   const bench = new Bench({ cache, peersFolder, sizes: options.sizes, threads: physicalCores(), say });
-  try {
-    for (const { row, modelName } of measurements(rows, options.sizes.models))
-      if (options.isFresh || !store.has(row.name, modelName)) await measure(bench, store, row, modelName);
-  } finally {
-    await bench.closeAll();
-  }
+  stopTogether(bench);
+  const wanted = measurements(rows, options.sizes.models).filter(
+    ({ row, modelName }) => options.isFresh || !store.has(row.name, modelName),
+  );
+  const failed = await measureAll(bench, store, wanted);
   report(store, options, rows);
+  if (failed.length > 0) throw new StepFailed(`not measured: ${failed.join("; ")}`);
+}
+
+/** Nobody is left behind who would slow down the next bench. */
+function stopTogether(bench) {
+  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) {
+    process.once(signal, () => {
+      bench.kill();
+      process.exit(1);
+    });
+  }
+}
+
+/** A row that fails costs itself; it is told at the end. Returns which did. */
+async function measureAll(bench, store, wanted) {
+  const failed = [];
+  for (const { row, modelName } of wanted) {
+    try {
+      await measure(bench, store, row, modelName);
+    } catch (error) {
+      say(error.stack);
+      failed.push(`${row.name} of ${modelName} (${error.message.split("\n")[0]})`);
+    } finally {
+      await bench.closeAll();
+    }
+  }
+  return failed;
 }
 
 function chosenRows(list) {
@@ -72,7 +98,6 @@ async function measure(bench, store, row, modelName) {
   const start = Date.now();
   bench.failures.clear();
   const measured = await row.run(bench, model);
-  await bench.closeAll();
   const failures = [...bench.failures].map(([side, reason]) => `${side} failed (${reason})`);
   const entries = measured.map((entry) => ({
     ...entry,

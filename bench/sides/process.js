@@ -8,6 +8,9 @@ const readline = require("node:readline");
 /** So much of what a side said on stderr is enough to see why it ended. */
 const TAIL_LINES = 20;
 
+/** Several times what the longest answer takes, a prompt of 16,384 tokens. Whoever takes longer hangs. */
+const LONGEST_ANSWER_MS = 600_000;
+
 class SideProcess {
   #child;
   #next = 1;
@@ -41,16 +44,24 @@ class SideProcess {
   /** @returns {Promise<any>} */
   ask(command, fields = {}) {
     const id = this.#next++;
+    const hang = setTimeout(() => {
+      this.#keep(`no answer in ${LONGEST_ANSWER_MS / 1000} s`);
+      this.kill();
+    }, LONGEST_ANSWER_MS);
     const answer = new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject, command }));
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) this.#fail("it has ended", () => {});
     else this.#child.stdin.write(`${JSON.stringify({ id, do: command, ...fields })}\n`);
-    return answer;
+    return answer.finally(() => clearTimeout(hang));
+  }
+
+  kill() {
+    this.#child.kill("SIGKILL");
   }
 
   /** Waits for its end; one that does not end by itself is ended. */
   async close() {
     this.#child.stdin.end();
-    const impatience = setTimeout(() => this.#child.kill("SIGKILL"), 5000);
+    const impatience = setTimeout(() => this.kill(), 5000);
     await this.#ended;
     clearTimeout(impatience);
   }

@@ -10,12 +10,15 @@ const MODELS = ["builtin", "135m", "1.1b", "tiny"];
 /** Only there is the peer compared: the smallest has no end by itself in it, and with the largest it takes minutes. */
 const PEER = "node-llama-cpp";
 const PEER_MODELS = ["135m", "tiny"];
-/** The peer's default of four threads is so slow beside a busy process that fewer tokens are enough. */
-const PEER_SHARE = 0.25;
-/** A busy process ends by itself should the bench die. */
+/** Two threads on one core can be a hundred times slower than one: what is slow generates as many tokens as it can in so long, but never fewer. */
+const LONGEST_SECONDS = 4;
+const FEWEST_TOKENS = 16;
+/** Of the tokens, in the turn that is not counted. */
+const FIRST_SHARE = 0.25;
+/** Ends with its standard input, and so with the bench. */
 const BUSY_PROGRAM =
-  "const end = Date.now() + 900_000; process.stdin.resume().on('end', () => process.exit()); " +
-  "(function spin() { const pause = Date.now() + 50; while (Date.now() < pause); if (Date.now() < end) setImmediate(spin); })()";
+  "process.stdin.resume().on('end', () => process.exit()); " +
+  "(function spin() { const pause = Date.now() + 50; while (Date.now() < pause); setImmediate(spin); })()";
 
 const threads = {
   name: "threads",
@@ -66,19 +69,24 @@ async function measure(bench, model, peers) {
   const numbers = threadNumbers(bench.threads);
   const measures = { default: speedOf(bench, model, "addon", null, request) };
   for (const number of numbers) measures[nameOf(number)] = speedOf(bench, model, "addon", number, request);
-  const shorter = { ...request, count: Math.max(8, Math.round(request.count * PEER_SHARE)) };
-  for (const peer of peers) measures[peer] = speedOf(bench, model, peer, null, shorter);
+  for (const peer of peers) measures[peer] = speedOf(bench, model, peer, null, request);
   return { samples: await bench.rounds(measures), fixed: numbers.map(nameOf) };
 }
 
-/** Loaded in the first turn, which is not counted. */
+/** Loaded in the first turn, which is not counted. The addon's default finds in it what is faster; the others have nothing to find. */
 function speedOf(bench, model, kind, number, request) {
+  const isDefault = kind === "addon" && number === null;
+  let count = isDefault ? request.count : atLeastAFew(request.count * FIRST_SHARE);
   let side;
   return async () => {
     side ??= await bench.side(kind, model, { threads: number });
-    return (await side.ask("generate", request)).tokensPerSecond;
+    const { tokensPerSecond } = await side.ask("generate", { ...request, count });
+    count = Math.min(request.count, atLeastAFew(tokensPerSecond * LONGEST_SECONDS));
+    return tokensPerSecond;
   };
 }
+
+const atLeastAFew = (tokens) => Math.max(FEWEST_TOKENS, Math.round(tokens));
 
 const nameOf = (number) => (number === 1 ? "1 thread" : `${number} threads`);
 
@@ -94,9 +102,11 @@ function startBusyProcess() {
   const ended = new Promise((resolve) => child.once("close", resolve));
   return {
     async stop() {
+      const wasBusy = child.exitCode === null && child.signalCode === null;
       child.kill("SIGKILL");
       await ended;
       await sleep(100);
+      if (!wasBusy) throw new Error("the busy process ended before the measurement did");
     },
   };
 }

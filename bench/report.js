@@ -12,10 +12,12 @@ const METHOD = [
   "Written by `npm run bench`. Each side is a program of its own with the same model file, the same number of threads unless the row says",
   "otherwise, the same prompts and the same number of tokens, greedily. They take turns, each round beginning with another one; a first round is not",
   "counted. A ratio is taken round by round, of two measurements a moment apart: the table shows the median and, in brackets, the least and the",
-  "most. A target is met when the median meets it. Times are taken in the application, when a token reaches it.",
+  "most. A target is met when the median meets it. Times are taken in the application, when a token reaches it. A peer whose turn takes longer than",
+  "ten seconds has one counted turn.",
   "",
   "*addon* is this package through its public interface, streaming into a callback. *raw* is a loop in Rust over the same llama.cpp libraries and",
-  "backends that only calls `llama_decode` and takes the likeliest token: the limit. The peers are used as their documentation shows. The models have",
+  "backends that only calls `llama_decode` and takes the likeliest token: the limit. The peers are used as their documentation shows, as they",
+  "are published: llama.node's package for Linux on x64 is compiled without AVX, which most of its distance comes from. The models have",
   "random weights at real shapes, because speed does not depend on what the weights say.",
 ];
 

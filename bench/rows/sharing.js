@@ -26,11 +26,12 @@ async function atWidth(bench, model, width) {
   }));
   const prompts = Array.from({ length: width }, (_, index) => bench.prompt(model, PROMPT_TOKENS, 500 + index));
   const count = Math.max(8, Math.round(bench.count(model) / 2));
-  const measures = {};
-  for (const kind of ["addon", ...bench.peers])
-    measures[kind] = async () => (await sides[kind].ask("together", { prompts, count })).tokensPerSecond;
   const tokens = await Promise.all(prompts.map((prompt) => bench.tokens(model, prompt)));
-  measures.raw = async () => (await sides.raw.ask("batch", { prompts: tokens, count })).tokensPerSecond;
+  const measures = {};
+  for (const [kind, side] of Object.entries(sides)) {
+    const [command, texts] = kind === "raw" ? ["batch", tokens] : ["together", prompts];
+    measures[kind] = async () => (await side.ask(command, { prompts: texts, count })).tokensPerSecond;
+  }
   const samples = await bench.rounds(measures);
   for (const side of Object.values(sides)) await bench.close(side);
   return {
@@ -51,14 +52,15 @@ const gap = {
     const sides = await bench.loadedSides(kinds, model, () => ({ contextSize: CONTEXT_SIZE, sequences: 2 }));
     const measures = {};
     const usual = [];
-    for (const kind of kinds.filter((name) => name !== "raw")) {
+    const { raw: loop, ...streaming } = sides;
+    for (const [kind, side] of Object.entries(streaming)) {
       measures[kind] = async (round) => {
-        const { longestGapMs, usualGapMs } = await sides[kind].ask("interrupted", interruption(bench, model, round));
+        const { longestGapMs, usualGapMs } = await side.ask("interrupted", interruption(bench, model, round));
         if (kind === "addon" && round >= 0) usual.push(usualGapMs);
         return longestGapMs;
       };
     }
-    measures.raw = async (round) => longestChunk(bench, model, sides.raw, round);
+    measures.raw = async (round) => longestChunk(bench, model, loop, round);
     const { raw, ...samples } = await bench.rounds(measures);
     return [gapEntry(bench, samples, usual, raw)];
   },

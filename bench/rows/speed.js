@@ -2,7 +2,7 @@
 
 "use strict";
 
-const { PEER_NAMES, addonAnd } = require("./sides");
+const { PEER_NAMES, addonAnd, rawAndPeers } = require("./sides");
 
 const SHORT_PROMPT = 32;
 
@@ -67,9 +67,7 @@ const prompt = {
   models: ["135m", "1.1b", "tiny"],
   async run(bench, model) {
     const entries = [];
-    // A large model's prompts take long, and its target is the raw loop alone.
-    const isLarge = model.name === "1.1b";
-    const sides = await bench.loadedSides(isLarge ? ["addon", "raw"] : addonAnd("raw", bench), model);
+    const sides = await bench.loadedSides(rawAndPeers(bench, model), model);
     for (const tokens of bench.sizes.prompts) {
       const measures = promptMeasures(bench, model, sides, tokens);
       const samples = await bench.rounds(measures, { rounds: bench.roundsFor(model) });

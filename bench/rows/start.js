@@ -2,7 +2,7 @@
 
 "use strict";
 
-const { addonAnd } = require("./sides");
+const { addonAnd, rawAndPeers } = require("./sides");
 
 const PROMPT_TOKENS = 16;
 const ANSWER_TOKENS = 32;
@@ -57,12 +57,13 @@ const turn = {
   name: "turn",
   models: ["135m", "1.1b", "tiny"],
   async run(bench, model) {
-    const sides = await bench.loadedSides(addonAnd("raw", bench), model);
+    const sides = await bench.loadedSides(rawAndPeers(bench, model), model);
     const lengths = {};
     const measures = {};
-    for (const kind of ["addon", ...bench.peers])
-      measures[kind] = (round) => secondTurn(bench, model, sides[kind], round, lengths);
-    measures.raw = (round) => rawTurn(bench, model, sides.raw, round, lengths);
+    for (const [kind, side] of Object.entries(sides)) {
+      const measure = kind === "raw" ? rawTurn : secondTurn;
+      measures[kind] = (round) => measure(bench, model, side, round, lengths);
+    }
     return [
       {
         title: `second turn of ${SECOND_TURN_TOKENS} words: first token`,

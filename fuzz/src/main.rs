@@ -9,12 +9,15 @@ mod coverage;
 mod gguf;
 mod memory;
 mod mutate;
+#[path = "../../crates/engine/tests/shared/random.rs"]
+mod random;
 
 use std::time::{Duration, Instant};
 
 use coverage::Reached;
 use gguf::check;
-use mutate::{Random, first_files, mutated};
+use mutate::{first_files, mutated};
+use random::Random;
 
 const MOST_MEMORY_PER_BYTE: usize = 64;
 const MOST_MEMORY: usize = 1 << 16;

@@ -1,21 +1,6 @@
 //! Changes a file a little, and makes the files to begin with.
 
-/// Numbers that are the same in every run. Marsaglia's xorshift.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    /// A number from 0 up to, but not including, `end`.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 33) as usize % end.max(1)
-    }
-}
+use crate::random::Random;
 
 const LARGEST_FILE: usize = 1 << 14;
 const NUMBERS: [u64; 14] = [0, 1, 2, 4, 8, 9, 32, 255, 65_536, 1 << 31, 1 << 32, 1 << 62, 1 << 63, u64::MAX];

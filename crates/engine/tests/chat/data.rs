@@ -98,12 +98,12 @@ impl Writer {
 
     fn scrap(&mut self) -> String {
         match self.random.below(3) {
-            0 => (*self.random.pick(&SCRAPS)).to_owned(),
+            0 => SCRAPS[self.random.below(SCRAPS.len())].to_owned(),
             1 => self.special().to_owned(),
             _ => {
                 let special = self.special();
                 let ends: Vec<usize> = special.char_indices().map(|(at, _)| at).collect();
-                let cut = *self.random.pick(&ends);
+                let cut = ends[self.random.below(ends.len())];
                 if self.random.below(2) == 0 {
                     special[..cut].to_owned()
                 } else {

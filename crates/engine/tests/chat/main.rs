@@ -5,5 +5,6 @@ mod data;
 mod families;
 mod fixture;
 mod gguf;
+#[path = "../shared/random.rs"]
 mod random;
 mod robust;

@@ -3,7 +3,11 @@
 pub(crate) mod bench;
 pub(crate) mod gguf;
 pub(crate) mod plain;
+#[path = "../../shared/random.rs"]
+mod random;
 pub(crate) mod small_models;
+
+pub(crate) use random::Random;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
@@ -22,23 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The built-in model.
 pub(crate) fn model_path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny-chat/tiny-chat.gguf")
-}
-
-/// Numbers that are the same in every run.
-pub(crate) struct Random(u64);
-
-impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    /// A number from 0 up to, but not including, `end`. Marsaglia's xorshift.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap() % end
-    }
 }
 
 /// A folder that goes away with it.

@@ -64,9 +64,15 @@ async function ensureReleaseBackend(cache, native, say) {
   const hash = crypto.createHash("sha256");
   const files = fs.readdirSync(native).filter((name) => name !== "libggml-cpu.so");
   for (const name of files) hash.update(fs.readFileSync(path.join(native, name)));
-  const folder = made(cache, "native", `${variant}-${hash.digest("hex").slice(0, 12)}`);
-  for (const name of files) fs.copyFileSync(path.join(native, name), path.join(folder, name));
-  fs.copyFileSync(backend, path.join(folder, path.basename(backend)));
+  const folder = path.join(made(cache, "native"), `${variant}-${hash.digest("hex").slice(0, 12)}`);
+  if (fs.existsSync(folder)) return folder;
+  // Renamed into place, so that it is whole when it is there. What is there is never written again: another bench may have it mapped.
+  const part = `${folder}.part`;
+  fs.rmSync(part, { recursive: true, force: true });
+  fs.mkdirSync(part);
+  for (const name of files) fs.copyFileSync(path.join(native, name), path.join(part, name));
+  fs.copyFileSync(backend, path.join(part, path.basename(backend)));
+  fs.renameSync(part, folder);
   return folder;
 }
 

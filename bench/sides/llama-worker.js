@@ -124,6 +124,11 @@ async function knowsOption({ name }) {
   }
 }
 
+/** Turns of the event loop in which nothing happens. */
+async function turns({ count, everyMs }) {
+  for (let turn = 0; turn < count; turn++) await sleep(everyMs);
+}
+
 const cold = coldStart(load, generate);
 const stall = stalls({ importLibrary: () => require(PACKAGE), load, stream, cleanup });
-serve({ load, generate, together, interrupted, abort, cold, stall, tokens, knowsOption });
+serve({ load, generate, together, interrupted, abort, cold, stall, tokens, turns, knowsOption });

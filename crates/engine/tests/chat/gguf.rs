@@ -109,22 +109,34 @@ impl Gguf {
 
     /// The vocabulary's texts.
     pub(crate) fn tokens(&mut self) -> Vec<String> {
-        let value = self.value("tokenizer.ggml.tokens").clone();
+        self.texts("tokenizer.ggml.tokens")
+    }
+
+    fn texts(&mut self, key: &str) -> Vec<String> {
+        let value = self.value(key).clone();
         let mut reader = Reader { bytes: &value, at: 8 };
         (0..reader.u64())
             .map(|_| String::from_utf8(reader.text().to_vec()).unwrap())
             .collect()
     }
 
-    /// Gives the last tokens of the vocabulary these texts, and makes control tokens of them.
+    fn set_texts(&mut self, key: &str, texts: &[String]) {
+        let mut value = list_of(TEXT, texts.len());
+        value.extend(texts.iter().flat_map(|one| text(one.as_bytes())));
+        *self.value(key) = value;
+    }
+
+    /// Gives the last tokens of the vocabulary these texts, and makes control tokens of them. No text becomes the tokens that were there before.
     pub(crate) fn add_control_tokens(&mut self, texts: &[String]) {
         let mut tokens = self.tokens();
         let first = tokens.len() - texts.len();
-        tokens.splice(first.., texts.iter().cloned());
-        let mut value = list_of(TEXT, tokens.len());
-        value.extend(tokens.iter().flat_map(|token| text(token.as_bytes())));
-        *self.value("tokenizer.ggml.tokens") = value;
+        let gone: Vec<String> = tokens.splice(first.., texts.iter().cloned()).collect();
+        self.set_texts("tokenizer.ggml.tokens", &tokens);
         self.set_control(first..tokens.len());
+        let mut merges = self.texts("tokenizer.ggml.merges");
+        merges
+            .retain(|merge| !merge.split(' ').any(|part| gone.iter().any(|text| text == part)) && !gone.contains(&merge.replace(' ', "")));
+        self.set_texts("tokenizer.ggml.merges", &merges);
     }
 
     fn set_control(&mut self, tokens: std::ops::Range<usize>) {

@@ -122,9 +122,9 @@ fn what_is_dropped_is_as_if_it_had_never_been_said() {
 /// When the context is full in the middle of an answer, it goes on behind the shortened conversation and what it has written.
 #[test]
 fn an_answer_that_fills_the_context_goes_on_behind_a_shorter_conversation() {
-    const CONTEXT: usize = 512;
+    const CONTEXT: usize = 760;
     let bench = Bench::built_in("oracle-full");
-    bench.create_context(512, 512, 4);
+    bench.create_context(760, 512, 4);
     let turn = [
         (Role::User, "What is the capital of France?"),
         (Role::Assistant, "The capital of France is Paris."),

@@ -9,7 +9,8 @@ const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
 const { builtInModelPath } = require("../js/index");
-const { FILE, MODEL, REPOSITORY, SIZE, finished, freshFolder, hubAndFolder, keptBytes } = require("./download-support");
+const { finished, freshFolder, hubAndFolder, keptBytes } = require("./download-support");
+const { FILE, MODEL, REPOSITORY, SIZE } = require("./fixtures/hub");
 const { CAPITAL, test } = require("./support");
 
 const ROOT = path.join(__dirname, "..");

@@ -147,6 +147,18 @@ for (const [host, args] of /** @type {[string, string[]][]} */ ([
     assert.deepEqual([page.all("aborted").length, page.all("error")], [1, []]);
   });
 
+  test(`${host}: an abort that comes before a download has begun ends it too`, async (context) => {
+    const { page, folder } = await start(context, args);
+    page.llm.downloadModel([MODEL, "hf://o/r/other.gguf"], "early");
+    page.llm.abortDownload();
+    await page.until("aborted", 2);
+    const aborted = page.all("aborted").map(({ modelId }) => modelId);
+    assert.deepEqual(aborted.sort(), [MODEL, "hf://o/r/other.gguf"].sort());
+    page.llm.downloadModel(MODEL);
+    assert.equal((await page.until("complete")).filePath, path.join(folder, FILE));
+    assert.deepEqual([page.all("aborted").length, page.all("error")], [2, []]);
+  });
+
   test(`${host}: a failure is told once to each kind of listener`, async (context) => {
     const { page } = await start(context, args);
     page.llm.downloadModel("hf://o/nowhere", "lost");

@@ -101,6 +101,19 @@ test("a request that is under way when the process dies is answered, one that wa
   assert.deepEqual(marks, [undefined, "under way", 7]);
 });
 
+test("of several requests with one mark, an end of one is not taken for the others'", async (context) => {
+  const line = supervised(context, { start: startLikeElectron });
+  assert.equal(await line.next(), READY);
+  for (const message of [INIT, LOAD, CREATE, prompt("Tell me a long story.")])
+    line.send({ ...message, requestId: "one" });
+  await line.until(({ type }) => type === "completion_chunk");
+  line.send({ type: "die" });
+  const marks = [];
+  for (let message = await line.next(); message !== READY; message = await line.next())
+    if (message.code === "WORKER_CRASHED") marks.push(message.requestId);
+  assert.deepEqual(marks, [undefined, "one"]);
+});
+
 test("a message that cannot be sent to a process is answered", async (context) => {
   const line = supervised(context);
   assert.equal(await line.next(), READY);

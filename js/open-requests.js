@@ -16,7 +16,7 @@ const ENDS = ["error", "completion_done", "model_loaded"];
 /** @typedef {{ requestId?: unknown }} Mark as it stands in messages; empty where there is none */
 
 class OpenRequests {
-  /** @type {Map<unknown, { type: unknown, infos: number, files: number }>} by `requestId` */
+  /** @type {Map<unknown, { type: unknown, infos: number, files: number, isShared: boolean }>} by `requestId` */
   #open = new Map();
 
   /**
@@ -26,10 +26,18 @@ class OpenRequests {
   begin(message) {
     const requestId = message?.requestId;
     if (!["string", "number", "boolean"].includes(typeof requestId)) return {};
-    if (!NEVER_OPEN.includes(message.type)) {
+    const known = this.#open.get(requestId);
+    if (NEVER_OPEN.includes(message.type)) {
+      if (known) known.isShared = true;
+    } else {
       // The newest last.
       this.#open.delete(requestId);
-      this.#open.set(requestId, { type: message.type, infos: 0, files: filesOf(message) });
+      this.#open.set(requestId, {
+        type: message.type,
+        infos: 0,
+        files: filesOf(message),
+        isShared: known !== undefined,
+      });
       if (this.#open.size > MOST_OPEN) this.#open.delete(this.#open.keys().next().value);
     }
     return { requestId };
@@ -43,7 +51,8 @@ class OpenRequests {
   /** @param {any} message what the worker says */
   answered(message) {
     const request = this.#open.get(message?.requestId);
-    if (!request) return;
+    // Of several with one mark nobody can tell which one an answer ends.
+    if (!request || request.isShared) return;
     if (message.type === "info") request.infos += 1;
     if (message.type === "download_complete") request.files -= 1;
     // Steps say something when they begin, and when they end; downloads do for each file.

@@ -13,19 +13,43 @@ const listeners = new Map();
 
 /** @type {Map<string, { of: import("./bridge").DownloadOf, hasBegun: boolean }>} downloads that have not ended, by the `requestId` of their messages */
 const downloads = new Map();
-let downloadsSoFar = 0;
+/** @type {Map<string, { hasBegun: boolean }[]>} the downloads that each `abort_download` was for, by its `requestId` */
+const aborts = new Map();
+let marksSoFar = 0;
 /** Of this page alone: what is still told to the one before finds nobody here. */
 const PAGE = Math.random().toString(36).slice(2);
 
 ipcRenderer.on(CHANNEL, (_event, message) => {
-  const told = ofDownload(message);
-  const interested = listeners.get(told?.type);
-  if (interested) for (const listener of interested) listener(told);
+  if (message?.code === "WORKER_STOPPED" && message.requestId === undefined) endDownloads(message);
+  tell(ofDownload(message));
 });
+
+/** @param {any} message */
+function tell(message) {
+  const interested = listeners.get(message?.type);
+  if (interested) for (const listener of interested) listener(message);
+}
+
+/**
+ * They end with the worker process, which has nothing to say to them any more.
+ *
+ * @param {any} message
+ */
+function endDownloads(message) {
+  const ended = [...downloads.values()];
+  downloads.clear();
+  for (const { of } of ended) tell({ ...message, ...of, type: "download_error" });
+}
 
 /** @param {object} message */
 function post(message) {
   ipcRenderer.send(CHANNEL, message);
+}
+
+/** @param {string} what @returns {string} a `requestId` that no other message of any page has */
+function markOf(what) {
+  marksSoFar += 1;
+  return `${what} ${marksSoFar} of page ${PAGE}`;
 }
 
 /**
@@ -35,19 +59,27 @@ function post(message) {
  * @param {string} [requestId]
  */
 function download(modelId, requestId) {
-  downloadsSoFar += 1;
-  const mark = `download ${downloadsSoFar} of page ${PAGE}`;
+  const mark = markOf("download");
   downloads.set(mark, { of: { modelId, requestId }, hasBegun: false });
   post({ type: "download_model", modelId, requestId: mark });
 }
 
+function abortDownload() {
+  const mark = markOf("abort");
+  aborts.set(mark, [...downloads.values()]);
+  post({ type: "abort_download", requestId: mark });
+}
+
 /**
- * Says of which download a message tells. One that was aborted begins with an `info` and ends with another, without anything that says how it ended.
+ * Says of which download a message tells. One that was aborted begins with an `info` and ends with another, without anything that says how it ended; one
+ * that had not begun when the abort was answered says the latter only.
  *
  * @param {any} message
  */
 function ofDownload(message) {
   const mark = message?.requestId;
+  for (const aborted of aborts.get(mark) || []) aborted.hasBegun = true;
+  aborts.delete(mark);
   const download = downloads.get(mark);
   if (!download) return message;
   const { type } = message;
@@ -82,7 +114,7 @@ const llm = {
     for (const id of typeof modelId === "string" ? [modelId] : modelId) download(id, requestId);
   },
   abort: () => post({ type: "abort" }),
-  abortDownload: () => post({ type: "abort_download" }),
+  abortDownload,
   onModelLoaded: subscription(["model_loaded"], ({ modelInfo }) => modelInfo),
   onProgress: subscription(["progress", "download_progress"], ({ type, operation, progress, ...more }) =>
     type === "progress"

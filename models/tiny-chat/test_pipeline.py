@@ -136,6 +136,16 @@ class EvaluationTest(unittest.TestCase):
         self.assertEqual(skills, prompts.make_all())
         self.assertEqual({skill for skill, items in skills.items() if len(items) < 100}, {"fixed"})
 
+    def test_of_two_tools_for_the_same_either_is_right(self):
+        source = world.World(random.Random(1))
+        listed = []
+        for name in ("get_weather", "weather", "get_time"):
+            tool = tools.weather(source)
+            tool.name, tool.properties = name, {"place": ("string", "The city")}
+            listed.append(tool.listed(source))
+        same = prompts.same_calls(listed, chat.call_text("get_weather", {"city": "Paris"}))
+        self.assertEqual(same, [chat.call_text("weather", {"place": "Paris"})])
+
     def test_judging(self):
         exact = {"match": "exact", "accept": ["Yes."]}
         self.assertTrue(evaluate.is_right(exact, "Yes."))

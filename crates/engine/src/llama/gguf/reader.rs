@@ -89,7 +89,6 @@ pub(super) struct Tensor {
     pub(super) name: String,
     /// The fastest first; four of them, and none is 0.
     pub(super) dimensions: [u64; MOST_DIMENSIONS as usize],
-    pub(super) n_dimensions: u32,
     pub(super) format_number: u32,
     pub(super) format: Format,
     /// From the beginning of the weights.
@@ -329,7 +328,6 @@ impl<Source: Read> Reader<Source> {
         Ok(Tensor {
             name,
             dimensions,
-            n_dimensions,
             format_number,
             format,
             offset: self.u64()?,

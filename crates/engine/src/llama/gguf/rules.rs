@@ -159,6 +159,9 @@ fn check_format(tensor: &Tensor) -> Result<()> {
 
 const TABLES: [&str; 3] = ["tid2eid", "d2t", "masked_embd_ordering"];
 
+/// Matrices of one row, by which a text gets a single number.
+const SCORES: [&str; 3] = ["cls", "cls.output", "decision.scorer_out"];
+
 /// Whether a tensor takes part in something else than the product of a matrix. Converters write those as 32-bit numbers, and quantization leaves them so.
 fn is_no_matrix(tensor: &Tensor) -> bool {
     let (role, last) = tensor.name.rsplit_once('.').unwrap_or(("", &tensor.name));
@@ -167,10 +170,10 @@ fn is_no_matrix(tensor: &Tensor) -> bool {
         "bias" => (role, true),
         _ => (tensor.name.as_str(), false),
     };
-    let is_norm = role.ends_with("norm");
+    let (is_norm, is_score) = (role.ends_with("norm"), SCORES.contains(&role));
     let role = role.rsplit_once('.').map_or(role, |(_, role)| role);
-    // The one row by which a mixture weighs its shared expert is a matrix.
-    let is_row = tensor.n_dimensions <= 1 && !role.starts_with("ffn_gate_inp");
+    // However many dimensions the file states: llama.cpp adds ones to them. The row by which a mixture weighs its shared expert is a matrix too.
+    let is_row = tensor.dimensions[1..] == [1; 3] && !is_score && !role.starts_with("ffn_gate_inp");
     let is_of_state = ["ssm_a", "ssm_d"].contains(&role) || role.starts_with("ssm_conv1d") || tensor.name.contains("shortconv.conv.");
     let is_mixed_in = ["time_mix_lerp", "channel_mix_lerp", "time_mix_first"]
         .iter()
@@ -397,7 +400,7 @@ mod tests {
 
     #[test]
     fn what_is_no_matrix_has_32_bit_numbers() {
-        let wrong: [(&str, &[u64], u32); 8] = [
+        let wrong: [(&str, &[u64], u32); 11] = [
             ("blk.0.attn_norm.weight", &[2], 1),
             ("blk.0.attn_sinks.weight", &[2], 1),
             ("blk.0.ffn_up_exps.bias", &[2, 2], 1),
@@ -406,6 +409,10 @@ mod tests {
             ("blk.0.ssm_conv1d_q.weight", &[2, 2], 1),
             ("blk.0.shortconv.conv.weight", &[2, 2], 1),
             ("blk.0.time_mix_lerp_fused.weight", &[2, 2], 1),
+            // Rows, whatever the number of dimensions.
+            ("blk.0.time_mix_w0.weight", &[2, 1], 1),
+            ("blk.0.time_mix_w0.weight", &[2, 1, 1, 1], 1),
+            ("cls.norm.weight", &[2], 1),
         ];
         for (name, shape, format) in wrong {
             let expected = format!("format {format}, expected 32-bit");
@@ -420,11 +427,16 @@ mod tests {
 
     #[test]
     fn matrices_have_any_format() {
-        let right: [(&str, &[u64]); 4] = [
+        let right: [(&str, &[u64]); 9] = [
             ("blk.0.shortconv.in_proj.weight", &[2, 2]),
             ("blk.0.ssm_alpha.weight", &[2, 2]),
             ("blk.0.time_mix_w1.weight", &[2, 2]),
             ("blk.0.ffn_gate_inp_shexp.weight", &[2]),
+            ("blk.0.ffn_gate_inp_shexp.weight", &[2, 1]),
+            ("cls.weight", &[2]),
+            ("cls.output.weight", &[2]),
+            ("cls.output.weight", &[2, 1]),
+            ("decision.scorer_out.weight", &[2]),
         ];
         check_tensors(
             right

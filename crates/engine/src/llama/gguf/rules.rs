@@ -231,7 +231,8 @@ impl<'header> Model<'header> {
     fn check_experts(&self) -> Result<()> {
         let experts = self.optional("expert_count", 0..=MOST_EXPERTS)?.unwrap_or(0);
         if experts <= 1 && ["hunyuan-dense", "hunyuan_vl"].contains(&self.architecture.as_str()) {
-            // llama.cpp forgets that single expert, and how many of it are used.
+            // llama.cpp forgets that single expert, and how many of it are used, but not its groups.
+            self.optional("expert_group_count", 0..=0)?;
             return Ok(());
         }
         let used = self.each_layer("expert_used_count", 0..=experts)?;
@@ -538,18 +539,17 @@ mod tests {
     fn a_single_expert_of_a_dense_hunyuan_is_none() {
         let one = 1_u32.to_le_bytes();
         let name = text("hunyuan-dense");
-        let renamed: Vec<(String, &[u8])> = [
-            ("block_count", &one),
-            ("context_length", &one),
-            ("embedding_length", &one),
-            ("expert_count", &one),
-        ]
-        .iter()
-        .map(|(key, value)| (format!("hunyuan-dense.{key}"), &value[..]))
-        .collect();
-        let mut entries: Vec<(&str, u32, &[u8])> = vec![("general.architecture", TEXT, &name)];
-        entries.extend(renamed.iter().map(|(key, value)| (key.as_str(), U32, *value)));
-        assert_eq!(reason(&entries, &embedding(), 24), "");
+        let of_hunyuan = |more: &[&str]| {
+            let keys = ["block_count", "context_length", "embedding_length", "expert_count"];
+            let keys: Vec<String> = keys.iter().chain(more).map(|key| format!("hunyuan-dense.{key}")).collect();
+            let mut entries: Vec<(&str, u32, &[u8])> = vec![("general.architecture", TEXT, &name)];
+            entries.extend(keys.iter().map(|key| (key.as_str(), U32, &one[..])));
+            reason(&entries, &embedding(), 24)
+        };
+        assert_eq!(of_hunyuan(&[]), "");
+        assert_eq!(of_hunyuan(&["expert_used_count"]), "");
+        let of_groups = of_hunyuan(&["expert_group_count"]);
+        assert!(of_groups.contains("`hunyuan-dense.expert_group_count` is `1`"), "{of_groups}");
         let of_others = reason(&[("a.expert_count", U32, &one)], &embedding(), 24);
         assert!(of_others.contains("uses none of them"), "{of_others}");
     }

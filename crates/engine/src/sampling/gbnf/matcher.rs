@@ -20,7 +20,8 @@ const MAX_WORK: u64 = 400_000_000;
 const NEW_WAY: u64 = 16;
 const KNOWN_WAY: u64 = 4;
 const LOOK: u64 = 2;
-/// The most ways after one byte, and the most places, ways and edges in memory: some 50 and 200 MB.
+/// The most ways after one byte, and the most places, edges and ways in memory, those yet to be followed counted: some 50 and 200 MB, and up to twice
+/// that in lists that have just grown.
 const MAX_WAYS: usize = 3_000_000;
 const MAX_HELD: usize = 16_000_000;
 /// Work between two looks at the abort flag: a millisecond or so.
@@ -354,7 +355,7 @@ impl Matcher {
                 continue;
             }
             self.spend(NEW_WAY);
-            if self.scratch.seen.len() > MAX_WAYS || self.threads.len() + self.nodes.len() + self.edges.len() > MAX_HELD {
+            if self.scratch.seen.len() > MAX_WAYS || self.n_held() > MAX_HELD {
                 self.work_left = 0;
             }
             if self.is_exhausted() {
@@ -376,6 +377,10 @@ impl Matcher {
             is_complete,
             partial: Partial::default(),
         }
+    }
+
+    fn n_held(&self) -> usize {
+        self.threads.len() + self.nodes.len() + self.edges.len() + self.scratch.todo.len()
     }
 
     fn return_from(&mut self, node: NodeId, first_node: usize) {
@@ -649,12 +654,17 @@ mod tests {
     fn too_much_work_is_noticed() {
         let many = |unit: &str, n| vec![unit; n].join(" | ");
         let known = many("\"\"", 30_000);
-        let hostile: [(&str, String, u8); 4] = [
+        let hostile: [(&str, String, u8); 5] = [
             ("new ways", "root ::= ((\"a\"?){0,10000}){0,40}".into(), b'a'),
             (
                 "known ways",
                 format!("root ::= a a a a a a a a \"x\"\na ::= b+\nb ::= {known} | \"y\""),
                 b'y',
+            ),
+            (
+                "ways yet to be followed",
+                format!("root ::= \"a\" x{{10000}} \"z\"\nx ::= {}", many("", 20_000)),
+                b'a',
             ),
             ("looks", format!("root ::= {}", many("\"b\" \"c\"", 60_000)), b'a'),
             (
@@ -677,7 +687,7 @@ mod tests {
                 }
             }
             assert!(!matcher.push_byte(byte), "{name}");
-            let n_held = matcher.threads.capacity() + matcher.nodes.capacity() + matcher.edges.capacity();
+            let n_held = matcher.threads.capacity() + matcher.nodes.capacity() + matcher.edges.capacity() + matcher.scratch.todo.capacity();
             assert!(n_held < 3 * MAX_HELD, "{name}: {n_held} places");
         }
     }

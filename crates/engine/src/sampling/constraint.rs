@@ -46,17 +46,18 @@ enum Matcher {
 }
 
 impl Constrained {
-    /// At the beginning of an answer. `None` when the constraint allows everything.
-    pub(super) fn new(constraint: &Constraint, model: &Model) -> Result<Option<Self>> {
+    /// At the beginning of an answer. `None` when the constraint allows everything. A grammar's work ends early when `abort` is set, with
+    /// [`Error::Aborted`]. That of a schema is little at a time.
+    pub(super) fn new(constraint: &Constraint, model: &Model, abort: &AbortFlag) -> Result<Option<Self>> {
         let tokens = || Tokens::of(model);
         let (tokens, matcher) = match constraint {
             Constraint::ToolCalls(tools) if tools.grammar.is_empty() => return Ok(None),
             Constraint::ToolCalls(tools) => {
                 let prefill = model.tokenize(&tools.prefill, true)?;
-                let matcher = GbnfMatcher::for_tools(tools, &prefill, tokens()?)?;
+                let matcher = GbnfMatcher::for_tools(tools, &prefill, tokens()?, abort)?;
                 (tokens()?, Matcher::Gbnf(Box::new(matcher)))
             }
-            Constraint::Grammar(grammar) => (tokens()?, Matcher::Gbnf(Box::new(GbnfMatcher::new(grammar, tokens()?)?))),
+            Constraint::Grammar(grammar) => (tokens()?, Matcher::Gbnf(Box::new(GbnfMatcher::new(grammar, tokens()?, abort)?))),
             Constraint::JsonSchema(schema) => (tokens()?, Matcher::Schema(Box::new(SchemaMatcher::new(schema, &tokens()?)?))),
         };
         Ok(Some(Self {
@@ -65,13 +66,6 @@ impl Constrained {
             fitting: Vec::new(),
             chosen: None,
         }))
-    }
-
-    /// From now on a grammar's work ends early when `abort` is set, with [`Error::Aborted`]. That of a schema is little at a time.
-    pub(super) fn obey(&mut self, abort: &AbortFlag) {
-        if let Matcher::Gbnf(matcher) = &mut self.matcher {
-            matcher.obey(abort);
-        }
     }
 
     /// Chooses a token that fits. `None` when the logits are unusable.

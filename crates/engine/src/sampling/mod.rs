@@ -36,26 +36,21 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// A sampler for one generation.
+    /// A sampler for one generation. A constraint that takes long ends early when `abort` is set, now or later, with [`Error::Aborted`].
     ///
     /// # Errors
     /// [`Error::InvalidOption`] for a token that the model does not have, [`Error::InvalidGrammar`] and [`Error::UnsupportedSchema`] for a
     /// constraint that cannot be held.
-    pub fn new(options: &SamplingOptions, constraint: Option<&Constraint>, model: &Model) -> Result<Self> {
-        let constraint = constraint.map(|constraint| Constrained::new(constraint, model)).transpose()?;
+    pub fn new(options: &SamplingOptions, constraint: Option<&Constraint>, model: &Model, abort: &AbortFlag) -> Result<Self> {
+        let constraint = constraint
+            .map(|constraint| Constrained::new(constraint, model, abort))
+            .transpose()?;
         Ok(Self {
             adjustments: Adjustments::new(options, model)?,
             choice: Choice::new(options, model.info().vocabulary_size),
             constraint: constraint.flatten(),
             is_free: false,
         })
-    }
-
-    /// From now on a constraint that takes long ends early when `abort` is set, with [`Error::Aborted`].
-    pub fn obey(&mut self, abort: &AbortFlag) {
-        if let Some(constraint) = &mut self.constraint {
-            constraint.obey(abort);
-        }
     }
 
     /// Whether the constraint counts for the tokens that come: it is about the answer, not about what the model thinks before.

@@ -299,13 +299,12 @@ impl Generation {
         let format = prompt.answer;
         let tool_calls = format.tool_grammar.clone().map(Constraint::ToolCalls);
         let constraint = options.constraint.clone().or(tool_calls);
-        let made =
-            Sampler::new(&options.sampling, constraint.as_ref(), model).and_then(|sampler| Ok((sampler, AnswerReader::new(&format)?)));
-        let (mut sampler, reader) = match made {
+        let made = Sampler::new(&options.sampling, constraint.as_ref(), model, &abort)
+            .and_then(|sampler| Ok((sampler, AnswerReader::new(&format)?)));
+        let (sampler, reader) = match made {
             Ok(made) => made,
             Err(error) => return Err((reply, error)),
         };
-        sampler.obey(&abort);
         let stops = options.stop_strings.iter().chain(&format.stops).cloned().collect();
         let may_guess = options.speculation == Speculation::Lookup && model.can_cut_memory() && !options.is_preload;
         let guesses = may_guess.then(|| Guesses {

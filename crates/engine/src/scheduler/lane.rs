@@ -166,6 +166,7 @@ impl Lane {
                 generation.set_dropped(messages);
                 self.ready = Some(generation);
             }
+            Err((reply, Error::Aborted)) => reply.end(Ok(GenerationResult::aborted())),
             Err((reply, error)) => reply.end(Err(error)),
         }
     }

@@ -106,8 +106,8 @@ struct Scratch {
 }
 
 impl Matcher {
-    /// At the beginning of a text.
-    pub(super) fn new(grammar: Arc<Grammar>) -> Self {
+    /// At the beginning of a text. Work ends early when `abort` is set, as if it had been too much.
+    pub(super) fn new(grammar: Arc<Grammar>, abort: AbortFlag) -> Self {
         let root = Node {
             position: 0,
             first_edge: NO_EDGE,
@@ -122,8 +122,8 @@ impl Matcher {
             steps: Vec::new(),
             scratch: Scratch::default(),
             work_left: MAX_WORK,
-            watched_at: 0,
-            abort: AbortFlag::default(),
+            watched_at: MAX_WORK - UNWATCHED,
+            abort,
             collect_at: MIN_COLLECTED,
         };
         matcher
@@ -150,11 +150,6 @@ impl Matcher {
     pub(super) fn begin(&mut self) {
         self.work_left = MAX_WORK;
         self.watched_at = MAX_WORK - UNWATCHED;
-    }
-
-    /// From now on work ends early when `abort` is set, as if it had been too much.
-    pub(super) fn obey(&mut self, abort: AbortFlag) {
-        self.abort = abort;
     }
 
     pub(super) fn is_aborted(&self) -> bool {
@@ -552,8 +547,12 @@ mod tests {
     use crate::sampling::gbnf::parse::{LongRepetition, parse};
 
     fn matcher(grammar: &str) -> Matcher {
+        matcher_until(grammar, AbortFlag::default())
+    }
+
+    fn matcher_until(grammar: &str, abort: AbortFlag) -> Matcher {
         let vocabulary = Vocabulary::new([(b"<x>".to_vec(), true), (b"y".to_vec(), false)], vec![]);
-        Matcher::new(Arc::new(parse(grammar, &vocabulary, LongRepetition::Refuse).unwrap()))
+        Matcher::new(Arc::new(parse(grammar, &vocabulary, LongRepetition::Refuse).unwrap()), abort)
     }
 
     /// How many bytes of `text` are allowed, and whether that is all.
@@ -714,9 +713,8 @@ ws ::= ([ \t\n] ws)?"#,
 
     #[test]
     fn work_ends_when_it_is_aborted() {
-        let mut matcher = matcher("root ::= (\"a\"? \"a\"?)*");
         let abort = AbortFlag::default();
-        matcher.obey(abort.clone());
+        let mut matcher = matcher_until("root ::= (\"a\"? \"a\"?)*", abort.clone());
         assert_eq!(read(&mut matcher, "aaa").0, 3);
         abort.set();
         matcher.begin();

@@ -31,14 +31,14 @@ pub(super) struct GbnfMatcher {
 }
 
 impl GbnfMatcher {
-    /// For a grammar that counts from the first token on.
-    pub(super) fn new(grammar: &str, tokens: Arc<Tokens>) -> Result<Self> {
-        Self::parsed(grammar, tokens, LongRepetition::Refuse)
+    /// For a grammar that counts from the first token on. Its work ends early when `abort` is set.
+    pub(super) fn new(grammar: &str, tokens: Arc<Tokens>, abort: &AbortFlag) -> Result<Self> {
+        Self::parsed(grammar, tokens, LongRepetition::Refuse, abort)
     }
 
     /// For the grammar of a chat template's tools. `prefill`: the tokens that its prompt begins the answer with.
-    pub(super) fn for_tools(tools: &ToolGrammar, prefill: &[Token], tokens: Arc<Tokens>) -> Result<Self> {
-        let mut matcher = Self::parsed(&tools.grammar, tokens, LongRepetition::Unlimited)?;
+    pub(super) fn for_tools(tools: &ToolGrammar, prefill: &[Token], tokens: Arc<Tokens>, abort: &AbortFlag) -> Result<Self> {
+        let mut matcher = Self::parsed(&tools.grammar, tokens, LongRepetition::Unlimited, abort)?;
         if tools.is_lazy {
             matcher.watch = Some(Watch::new(&tools.triggers).map_err(invalid)?);
             return Ok(matcher);
@@ -59,9 +59,12 @@ impl GbnfMatcher {
         Ok(matcher)
     }
 
-    fn parsed(grammar: &str, tokens: Arc<Tokens>, long: LongRepetition) -> Result<Self> {
+    fn parsed(grammar: &str, tokens: Arc<Tokens>, long: LongRepetition, abort: &AbortFlag) -> Result<Self> {
         let grammar = parse(grammar, tokens.vocabulary(), long).map_err(invalid)?;
-        let matcher = Matcher::new(Arc::new(grammar));
+        let matcher = Matcher::new(Arc::new(grammar), abort.clone());
+        if matcher.is_exhausted() && matcher.is_aborted() {
+            return Err(Error::Aborted);
+        }
         if matcher.is_exhausted() {
             return Err(invalid("it has too many ways to begin".into()));
         }
@@ -155,11 +158,6 @@ impl GbnfMatcher {
         let is_allowed = tokens.iter().flat_map(|(_, bytes)| bytes).all(|byte| self.matcher.push_byte(*byte));
         self.matcher.rollback();
         is_allowed
-    }
-
-    /// From now on work ends early when `abort` is set.
-    pub(super) fn obey(&mut self, abort: &AbortFlag) {
-        self.matcher.obey(abort.clone());
     }
 
     fn checked<T>(&self, value: T) -> Result<T> {

@@ -48,6 +48,14 @@ impl Noise {
     }
 }
 
+fn new_sampler(options: &SamplingOptions, constraint: Option<&Constraint>) -> Result<Sampler> {
+    Sampler::new(options, constraint, model(), &AbortFlag::default())
+}
+
+fn new_constrained(constraint: &Constraint) -> Constrained {
+    Constrained::new(constraint, model(), &AbortFlag::default()).unwrap().unwrap()
+}
+
 fn greedy() -> SamplingOptions {
     SamplingOptions::default()
 }
@@ -86,7 +94,7 @@ fn logits(wanted: &[(Token, f32)]) -> Vec<f32> {
 
 /// The text that a sampler makes of noise, and whether it ended by itself.
 fn walk(options: &SamplingOptions, constraint: &Constraint, seed: u64, max_tokens: usize) -> (String, bool) {
-    let mut sampler = Sampler::new(options, Some(constraint), model()).unwrap();
+    let mut sampler = new_sampler(options, Some(constraint)).unwrap();
     let mut noise = Noise::new(seed);
     let mut bytes = Vec::new();
     for _ in 0..max_tokens {
@@ -184,7 +192,7 @@ fn nothing_is_adjusted_when_nothing_is_asked_for() {
         ..greedy()
     };
     for options in [greedy(), random(), neutral] {
-        assert!(Sampler::new(&options, None, model()).unwrap().adjustments.is_none(), "{options:?}");
+        assert!(new_sampler(&options, None).unwrap().adjustments.is_none(), "{options:?}");
     }
 }
 
@@ -213,7 +221,7 @@ fn biases_move_tokens_by_number_and_by_text() {
                 token_bias: token_bias.clone(),
                 ..base
             };
-            let mut sampler = Sampler::new(&options, None, model()).unwrap();
+            let mut sampler = new_sampler(&options, None).unwrap();
             assert_eq!(sampler.sample(&logits).unwrap(), expected, "{options:?}");
         }
     }
@@ -232,7 +240,7 @@ fn a_bias_for_what_does_not_exist_is_refused() {
             token_bias: vec![TokenBias { target, bias }],
             ..greedy()
         };
-        let error = Sampler::new(&options, None, model()).unwrap_err();
+        let error = new_sampler(&options, None).unwrap_err();
         assert!(
             matches!(&error, Error::InvalidOption { name, .. } if name == "tokenBias"),
             "{error}"
@@ -246,7 +254,7 @@ fn tokens_that_end_the_answer_can_be_ignored() {
     for (ignore_eos, expected) in [(false, end()), (true, token("a"))] {
         for base in [greedy(), SamplingOptions { top_k: 1, ..random() }] {
             let options = SamplingOptions { ignore_eos, ..base };
-            let mut sampler = Sampler::new(&options, None, model()).unwrap();
+            let mut sampler = new_sampler(&options, None).unwrap();
             assert_eq!(sampler.sample(&logits).unwrap(), expected, "{options:?}");
         }
     }
@@ -262,7 +270,7 @@ fn penalties_count_the_tokens_of_the_answer_even_when_greedy() {
         }),
         ..greedy()
     };
-    let mut sampler = Sampler::new(&options, None, model()).unwrap();
+    let mut sampler = new_sampler(&options, None).unwrap();
     let logits = logits(&[(a, 3.0), (b, 2.0)]);
     assert_eq!(sampler.sample(&logits).unwrap(), a);
     assert_eq!(sampler.sample(&logits).unwrap(), a, "only what is accepted counts");
@@ -279,7 +287,7 @@ fn repetitions_are_broken_even_when_greedy() {
         }),
         ..greedy()
     };
-    let mut sampler = Sampler::new(&options, None, model()).unwrap();
+    let mut sampler = new_sampler(&options, None).unwrap();
     let (a, b, c) = (token("a"), token("b"), token("c"));
     for token in [a, b, c, a, b] {
         sampler.accept(token).unwrap();
@@ -309,7 +317,7 @@ fn one_seed_gives_one_text() {
             seed: Some(seed),
             ..options.clone()
         };
-        let mut sampler = Sampler::new(&options, None, model()).unwrap();
+        let mut sampler = new_sampler(&options, None).unwrap();
         let mut noise = Noise::new(5);
         let mut next = || {
             let token = sampler.sample(&noise.logits()).unwrap();
@@ -333,7 +341,7 @@ fn logits_that_are_no_numbers_are_an_error() {
     };
     for options in [greedy(), random(), mirostat] {
         for constraint in [None, Some(&grammar)] {
-            let mut sampler = Sampler::new(&options, constraint, model()).unwrap();
+            let mut sampler = new_sampler(&options, constraint).unwrap();
             let error = sampler.sample(&vec![f32::NAN; model().vocabulary().len()]).unwrap_err();
             assert_eq!(error.code(), "DECODE_FAILED", "{options:?}");
         }
@@ -388,7 +396,7 @@ fn answers_match_their_grammar_and_end_with_it() {
 fn what_a_grammar_leaves_open_is_chosen_as_without_it() {
     let grammar = Constraint::Grammar("root ::= [a-z]*".into());
     let (a, x, digit) = (token("a"), token("x"), token("7"));
-    let mut sampler = Sampler::new(&greedy(), Some(&grammar), model()).unwrap();
+    let mut sampler = new_sampler(&greedy(), Some(&grammar)).unwrap();
     assert_eq!(sampler.sample(&logits(&[(digit, 3.0), (x, 2.0), (a, 1.0)])).unwrap(), x);
     assert_eq!(sampler.sample(&logits(&[(end(), 3.0), (a, 1.0)])).unwrap(), end(), "it may end");
     assert!(sampler.is_complete());
@@ -403,7 +411,7 @@ fn an_answer_ends_only_where_its_grammar_ends() {
     let grammar = Constraint::Grammar("root ::= \"ab\"".into());
     let wishes_to_end = logits(&[(end(), 9.0)]);
     for options in [greedy(), random()] {
-        let mut sampler = Sampler::new(&options, Some(&grammar), model()).unwrap();
+        let mut sampler = new_sampler(&options, Some(&grammar)).unwrap();
         let mut text = Vec::new();
         loop {
             let is_complete = text == b"ab";
@@ -437,7 +445,7 @@ fn nothing_that_fits_is_an_error() {
         ..greedy()
     };
     let grammar = Constraint::Grammar("root ::= \"a\"".into());
-    let mut sampler = Sampler::new(&bans_all, Some(&grammar), model()).unwrap();
+    let mut sampler = new_sampler(&bans_all, Some(&grammar)).unwrap();
     assert_eq!(sampler.sample(&logits(&[])).unwrap_err().code(), "CONSTRAINT_FAILED");
 }
 
@@ -452,7 +460,7 @@ fn grammars_that_cannot_be_held_are_refused() {
         "root ::= \"\\x00\"",
         "\0",
     ] {
-        let made = Sampler::new(&greedy(), Some(&Constraint::Grammar(grammar.into())), model());
+        let made = new_sampler(&greedy(), Some(&Constraint::Grammar(grammar.into())));
         match made {
             Err(error) => assert_eq!(error.code(), "INVALID_GRAMMAR", "{grammar}"),
             // An empty rule matches the empty answer; a zero byte is in no token.
@@ -469,26 +477,25 @@ fn grammars_that_cannot_be_held_are_refused() {
     }
 }
 
-/// What is chosen takes a mask, whose work is looked after.
+/// What is chosen takes a mask, whose work is looked after; so is that of the beginning.
 #[test]
 fn an_abort_ends_the_work_of_a_grammar() {
     let grammar = Constraint::Grammar("root ::= ((\"a\"?){0,3000}){0,20} \"!\"".into());
     let abort = AbortFlag::default();
-    let mut sampler = Sampler::new(&greedy(), Some(&grammar), model()).unwrap();
-    sampler.obey(&abort);
+    let sampler = || Sampler::new(&greedy(), Some(&grammar), model(), &abort);
+    let mut begun = sampler().unwrap();
     let likes_digits = logits(&[(token("7"), 1.0)]);
-    sampler.sample(&likes_digits).unwrap();
+    begun.sample(&likes_digits).unwrap();
     abort.set();
-    assert_eq!(sampler.sample(&likes_digits).unwrap_err().code(), "ABORTED");
+    assert_eq!(begun.sample(&likes_digits).unwrap_err().code(), "ABORTED");
+    assert_eq!(sampler().unwrap_err().code(), "ABORTED");
 }
 
 #[test]
 fn what_is_any_but_one_or_any_but_another_is_any() {
     let grammar = Constraint::Grammar("root ::= !<[40]> \"!\" | !<[41]> \"!\"".into());
-    let mut one = Constrained::new(&Constraint::Grammar("root ::= !<[40]>".into()), model())
-        .unwrap()
-        .unwrap();
-    let mut both = Constrained::new(&grammar, model()).unwrap().unwrap();
+    let mut one = new_constrained(&Constraint::Grammar("root ::= !<[40]>".into()));
+    let mut both = new_constrained(&grammar);
     let allowed = |constrained: &mut Constrained| [40, 41, 42].map(|id| constrained.mask().unwrap().is_allowed(id));
     assert_eq!(allowed(&mut one), [false, true, true]);
     assert_eq!(allowed(&mut both), [true, true, true]);
@@ -499,7 +506,7 @@ fn what_is_any_but_one_or_any_but_another_is_any() {
 fn a_repetition_of_many_characters_is_written_out_once() {
     let letters: String = (0x4E00..0x9E00_u32).step_by(2).filter_map(char::from_u32).collect();
     let constraint = Constraint::Grammar(format!("root ::= [{letters}]{{10000}}"));
-    let mut constrained = Constrained::new(&constraint, model()).unwrap().unwrap();
+    let mut constrained = new_constrained(&constraint);
     assert!(!constrained.allows(token("a")).unwrap());
 }
 
@@ -527,7 +534,7 @@ fn a_lazy_grammar_waits_for_its_trigger() {
     ];
     for trigger in triggers {
         let constraint = tool_calls(true, vec![trigger.clone()], "ignored when lazy");
-        let mut sampler = Sampler::new(&greedy(), Some(&constraint), model()).unwrap();
+        let mut sampler = new_sampler(&greedy(), Some(&constraint)).unwrap();
         assert_eq!(feed(&mut sampler, "any text at all, "), None);
         assert!(sampler.is_complete(), "no tool call is fine");
         assert_eq!(sampler.sample(&logits(&[(end(), 1.0)])).unwrap(), end());
@@ -542,22 +549,19 @@ fn a_lazy_grammar_waits_for_its_trigger() {
 
 #[test]
 fn a_prefilled_grammar_begins_behind_the_prompt() {
-    let mut sampler = Sampler::new(&greedy(), Some(&tool_calls(false, vec![], "<tool>a")), model()).unwrap();
+    let mut sampler = new_sampler(&greedy(), Some(&tool_calls(false, vec![], "<tool>a"))).unwrap();
     assert_eq!(feed(&mut sampler, "b</tool>"), None);
     assert!(sampler.is_complete());
-    let error = Sampler::new(&greedy(), Some(&tool_calls(false, vec![], "hello")), model()).unwrap_err();
+    let error = new_sampler(&greedy(), Some(&tool_calls(false, vec![], "hello"))).unwrap_err();
     assert_eq!(error.code(), "INVALID_GRAMMAR", "{error}");
     let broken = tool_calls(true, vec![GrammarTrigger::Pattern("(".into())], "");
-    assert_eq!(
-        Sampler::new(&greedy(), Some(&broken), model()).unwrap_err().code(),
-        "INVALID_GRAMMAR"
-    );
+    assert_eq!(new_sampler(&greedy(), Some(&broken)).unwrap_err().code(), "INVALID_GRAMMAR");
 }
 
 #[test]
 fn tools_without_a_grammar_allow_everything() {
     let constraint = Constraint::ToolCalls(ToolGrammar::default());
-    let mut sampler = Sampler::new(&greedy(), Some(&constraint), model()).unwrap();
+    let mut sampler = new_sampler(&greedy(), Some(&constraint)).unwrap();
     assert_eq!(feed(&mut sampler, "anything"), None);
     assert!(sampler.is_complete());
 }
@@ -574,7 +578,7 @@ fn texts_of_any_length_are_tokenized() {
         target: BiasTarget::Text("-".repeat(1_000_000)),
         bias: 1.0,
     }];
-    Sampler::new(&options, None, model()).unwrap();
+    new_sampler(&options, None).unwrap();
     let short = "An ordinary text, with <|im_end|> and all.";
     for parse_special in [true, false] {
         assert_eq!(
@@ -594,7 +598,7 @@ fn a_bias_against_every_token_is_an_error_of_its_own() {
             bias: f32::NEG_INFINITY,
         })
         .collect();
-    let mut sampler = Sampler::new(&options, None, model()).unwrap();
+    let mut sampler = new_sampler(&options, None).unwrap();
     let error = sampler.sample(&logits(&[])).unwrap_err();
     assert_eq!(error.code(), "CONSTRAINT_FAILED");
     assert!(error.to_string().contains("tokenBias"), "{error}");
@@ -626,7 +630,7 @@ fn what_is_allowed_is_what_llama_cpp_allows() {
     let is_comparable = |token: &Token| std::str::from_utf8(vocabulary.piece(*token)).is_ok();
     for (seed, grammar) in (0..).zip(GRAMMARS) {
         let mut native = NativeGrammar::new(model(), grammar).unwrap();
-        let mut ours = Constrained::new(&Constraint::Grammar(grammar.into()), model()).unwrap().unwrap();
+        let mut ours = new_constrained(&Constraint::Grammar(grammar.into()));
         let mut noise = Noise::new(seed);
         let mut text = String::new();
         for _ in 0..40 {

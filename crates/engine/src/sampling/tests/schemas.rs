@@ -43,7 +43,7 @@ const SCHEMAS: &[&str] = &[
 /// What a sampler makes of noise in which ends are likely, and whether it ended by itself.
 fn walk(schema: &str, options: &SamplingOptions, seed: u64) -> (String, bool) {
     let constraint = Constraint::JsonSchema(schema.into());
-    let mut sampler = Sampler::new(options, Some(&constraint), model()).unwrap();
+    let mut sampler = new_sampler(options, Some(&constraint)).unwrap();
     let vocabulary = model().vocabulary();
     let closes = |token: &Token| {
         vocabulary.is_end_of_generation(*token) || vocabulary.piece(*token).first().is_some_and(|byte| b"\"]},:".contains(byte))
@@ -98,7 +98,7 @@ fn white_space_cannot_go_on_for_ever() {
     let spaces: Vec<(Token, f32)> = vocabulary.tokens().filter(is_space).map(|token| (token, 9.0)).collect();
     let logits = logits(&spaces);
     let schema = r#"{"type":"object","properties":{"a":{"type":"boolean"},"b":{"type":"array","items":{"type":"null"},"minItems":1,"maxItems":1}},"required":["a","b"],"additionalProperties":false}"#;
-    let mut sampler = Sampler::new(&greedy(), Some(&Constraint::JsonSchema(schema.into())), model()).unwrap();
+    let mut sampler = new_sampler(&greedy(), Some(&Constraint::JsonSchema(schema.into()))).unwrap();
     let mut bytes = Vec::new();
     for _ in 0..2000 {
         let token = sampler.sample(&logits).unwrap();
@@ -138,7 +138,7 @@ fn schemas_that_cannot_be_held_are_refused() {
     ];
     for (schema, expected) in cases {
         let shown = &schema[..schema.len().min(80)];
-        match Sampler::new(&greedy(), Some(&Constraint::JsonSchema(schema.to_owned())), model()) {
+        match new_sampler(&greedy(), Some(&Constraint::JsonSchema(schema.to_owned()))) {
             Ok(_) => panic!("{shown} was taken"),
             Err(error) => {
                 assert_eq!(error.code(), "UNSUPPORTED_SCHEMA", "{shown}: {error}");
@@ -180,7 +180,7 @@ fn schemas_that_explode_end_soon() {
     for schema in cases {
         let started = Instant::now();
         let shown = &schema[..schema.len().min(60)];
-        let made = Sampler::new(&greedy(), Some(&Constraint::JsonSchema(schema.clone())), model());
+        let made = new_sampler(&greedy(), Some(&Constraint::JsonSchema(schema.clone())));
         let outcome = made.and_then(|mut sampler| {
             let mut noise = Noise::new(3);
             for _ in 0..50 {
@@ -213,7 +213,7 @@ fn the_documented_table_is_true() {
         let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
         let [keyword, support, example] = cells[..] else { panic!("{row}") };
         let constraint = Constraint::JsonSchema(example.trim_matches('`').into());
-        let made = Sampler::new(&greedy(), Some(&constraint), model());
+        let made = new_sampler(&greedy(), Some(&constraint));
         let outcome = made.as_ref().map(|_| ()).map_err(|error| (error.code(), error.to_string()));
         match outcome {
             Ok(()) => assert_ne!(support, "no", "{keyword} is supported"),
@@ -237,7 +237,7 @@ fn a_refusal_names_the_keyword() {
     ] {
         let value = if keyword == "minProperties" { "2" } else { "{}" };
         let schema = format!(r#"{{"type":"object","{keyword}":{value}}}"#);
-        let error = Sampler::new(&greedy(), Some(&Constraint::JsonSchema(schema)), model()).unwrap_err();
+        let error = new_sampler(&greedy(), Some(&Constraint::JsonSchema(schema))).unwrap_err();
         assert!(error.to_string().contains(keyword), "{keyword}: {error}");
     }
 }

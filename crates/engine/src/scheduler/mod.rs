@@ -112,10 +112,9 @@ impl<'model> Scheduler<'model> {
         self.context.batch_size()
     }
 
-    /// Begins a session.
+    /// Begins a session. One that has this number already stays as it is: another in its place would leave its slot busy forever.
     pub fn create_session(&mut self, id: SessionId, conversation: Conversation) {
-        debug_assert!(!self.lanes.contains_key(&id), "a session of this number would lose its slot");
-        self.lanes.insert(id, Lane::new(id, conversation));
+        self.lanes.entry(id).or_insert_with(|| Lane::new(id, conversation));
     }
 
     /// Takes a job; those of one session are done in the order in which they came.
@@ -356,7 +355,6 @@ impl<'model> Scheduler<'model> {
                 }
             }
             Ok(false) => lane.end(Ok(StopReason::ContextFull)),
-            Err(Error::Aborted) => lane.end(Ok(StopReason::Abort)),
             Err(error) => lane.end(Err(error)),
         }
     }
@@ -442,3 +440,6 @@ fn release(slots: &mut [Slot], lane: &Lane) -> bool {
     slot.is_busy &= !was_busy;
     was_busy
 }
+
+#[cfg(test)]
+mod tests;

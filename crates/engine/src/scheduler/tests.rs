@@ -1,0 +1,161 @@
+//! The decode loop a step at a time, over the built-in model.
+
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::mpsc::{self, Receiver};
+
+use super::*;
+use crate::chat::{Message, Role};
+use crate::llama::{Backend, FlashAttention, GpuLayers, KvCacheType, ModelParams, WeightFormat, write_quantized};
+use crate::sampling::Constraint;
+use crate::session::Input;
+
+/// With the numbers that its weights stand for: what is evaluated at once and what is evaluated one by one rounds otherwise with 8 bits.
+fn model() -> &'static Model {
+    static MODEL: OnceLock<Model> = OnceLock::new();
+    MODEL.get_or_init(|| {
+        let backend = Backend::start(Path::new(env!("LLAMA_WORKER_BUILT_BACKENDS"))).unwrap();
+        let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny-chat/tiny-chat.gguf");
+        let path = std::env::temp_dir().join(format!("llama-worker-scheduler-{}.gguf", std::process::id()));
+        write_quantized(&built_in, &path, WeightFormat::F32).unwrap();
+        let params = ModelParams {
+            path: path.clone(),
+            gpu_layers: GpuLayers::Count(0),
+            devices: vec![],
+            context_size: None,
+            use_mmap: Some(false),
+            use_mlock: false,
+        };
+        let model = Model::load(backend, &params, &AbortFlag::default(), |_| {}).unwrap();
+        std::fs::remove_file(path).unwrap();
+        model
+    })
+}
+
+fn format() -> ChatFormat<'static> {
+    ChatFormat::new(model(), None).unwrap()
+}
+
+fn scheduler<'model>(format: &'model ChatFormat<'model>) -> Scheduler<'model> {
+    let params = ContextParams {
+        context_size: 512,
+        batch_size: 512,
+        sequences: 1,
+        threads: 1,
+        most_threads: None,
+        flash_attention: FlashAttention::Off,
+        kv_cache_type: KvCacheType::F32,
+        ignores_memory: false,
+        session_cache: None,
+    };
+    Scheduler::new(model(), format, &params, Conversations::new()).unwrap()
+}
+
+fn request(
+    options: GenerationOptions,
+    abort: &AbortFlag,
+    mut on_event: impl FnMut(&Event<GenerationResult>) + Send + 'static,
+) -> (Job, Receiver<Event<GenerationResult>>) {
+    let (sender, events) = mpsc::channel();
+    let request = GenerationRequest {
+        input: Input::Prompt("What is the capital of France?".into()),
+        options,
+        abort: abort.clone(),
+        accepted_at: Instant::now(),
+        reply: Reply::new(move |event| {
+            on_event(&event);
+            sender.send(event).unwrap();
+        }),
+    };
+    (Job::Generate(Box::new(request)), events)
+}
+
+/// An evaluation that comes too late. With a full memory of layers that have a window it takes what the newest tokens do not see; here all.
+fn lose_memory(scheduler: &mut Scheduler<'_>) {
+    scheduler.start_waiting();
+    scheduler.reuse_memory();
+    scheduler.fill_batch();
+    scheduler.context.set_patience(Some(Duration::ZERO));
+    assert_eq!(scheduler.context.decode(&scheduler.batch, &[]), Ok(Decoded::Late));
+    scheduler.context.clear(scheduler.slots[0].sequence);
+    scheduler.resync();
+}
+
+/// The tokens of an answer that loses its memory after so many steps.
+fn answer(lost_after: usize) -> Vec<i32> {
+    let format = format();
+    let mut scheduler = scheduler(&format);
+    let options = GenerationOptions {
+        max_tokens: Some(12),
+        streams_tokens: true,
+        ..Default::default()
+    };
+    let (job, events) = request(options, &AbortFlag::default(), |_| {});
+    scheduler.submit(SessionId::DEFAULT, job);
+    let mut n_steps = 0;
+    while !scheduler.is_idle() {
+        scheduler.step();
+        n_steps += 1;
+        if n_steps == lost_after {
+            lose_memory(&mut scheduler);
+        }
+    }
+    let tokens = |event| match event {
+        Event::Tokens(tokens) => tokens,
+        Event::Ended(Err(error)) => panic!("{error}"),
+        _ => vec![],
+    };
+    events.iter().flat_map(tokens).collect()
+}
+
+#[test]
+fn an_answer_whose_memory_an_evaluation_took_is_the_same() {
+    let undisturbed = answer(usize::MAX);
+    assert!(undisturbed.len() > 5, "{undisturbed:?}");
+    for lost_after in 1..undisturbed.len() {
+        assert_eq!(answer(lost_after), undisturbed, "lost after {lost_after} steps");
+    }
+}
+
+#[test]
+fn an_abort_while_a_grammar_is_made_ends_the_generation_as_aborted() {
+    let format = format();
+    let mut scheduler = scheduler(&format);
+    let options = GenerationOptions {
+        constraint: Some(Constraint::Grammar("root ::= ((\"a\"?){0,3000}){0,20} \"!\"".into())),
+        ..Default::default()
+    };
+    let abort = AbortFlag::default();
+    let aborts = abort.clone();
+    let (job, events) = request(options, &abort, move |event| {
+        if matches!(event, Event::Started) {
+            aborts.set();
+        }
+    });
+    scheduler.submit(SessionId::DEFAULT, job);
+    scheduler.step();
+    assert!(scheduler.is_idle());
+    let last = events.iter().last();
+    assert!(
+        matches!(&last, Some(Event::Ended(Ok(result))) if result.stop_reason == StopReason::Abort),
+        "{last:?}"
+    );
+}
+
+#[test]
+fn a_session_whose_number_is_taken_changes_nothing() {
+    let format = format();
+    let mut scheduler = scheduler(&format);
+    for text in ["first", "second"] {
+        scheduler.create_session(SessionId(1), Conversation::new(vec![Message::new(Role::User, text)]));
+    }
+    let (sender, events) = mpsc::channel();
+    let reply = Reply::new(move |event| sender.send(event).unwrap());
+    scheduler.submit(SessionId(1), Job::History(reply));
+    scheduler.step();
+    let history = events.recv().unwrap();
+    assert!(
+        matches!(&history, Event::Ended(Ok(messages)) if messages[0].content == "first"),
+        "{history:?}"
+    );
+}

@@ -35,7 +35,8 @@ export const builtInModelPath: string;
  * - `MODEL_UNREADABLE`: the operating system refuses to read the file
  * - `MODEL_INVALID`: the file is no GGUF model that can generate text, or is damaged
  * - `MODEL_LOAD_FAILED`: llama.cpp could not load the file
- * - `CONTEXT_CREATION_FAILED`: llama.cpp could not create the context
+ * - `CONTEXT_CREATION_FAILED`: llama.cpp could not create the context. From other calls: it was lost in an evaluation that failed, and could
+ *   not be made anew; `createContext` is needed
  * - `INSUFFICIENT_MEMORY`: the model or the context needs more memory than there is
  * - `TEMPLATE_FAILED`: the model's chat template, or the one given as `chatTemplate`, is broken or does not accept these messages
  * - `PROMPT_TOO_LONG`: the prompt does not fit into the context, not even alone with its system prompt

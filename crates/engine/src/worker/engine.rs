@@ -287,7 +287,10 @@ impl Engine {
                     scheduler = match guarded(|| Scheduler::new(loaded.model, format, params, said)) {
                         Ok(scheduler) => scheduler,
                         Err(error) => {
-                            self.lost_context = Some(format!("anew, after an evaluation that failed: {error}"));
+                            let reason = error.cause().unwrap_or_else(|| error.to_string());
+                            self.lost_context = Some(format!(
+                                "it was lost in an evaluation that failed, and could not be made anew: {reason}"
+                            ));
                             return None;
                         }
                     };
@@ -509,10 +512,12 @@ fn init_info(backend: &Backend, choice: Choice) -> InitInfo {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::mpsc;
 
     use super::*;
-    use crate::scheduler::Event;
+    use crate::llama::{AbortFlag, FlashAttention, GpuLayers, KvCacheType};
+    use crate::scheduler::{Event, SessionId};
 
     #[test]
     fn progress_grows_and_ends_with_one_1() {
@@ -534,5 +539,59 @@ mod tests {
     fn a_panic_becomes_an_error() {
         let error = guarded::<()>(|| panic!("lost {}", "it")).unwrap_err();
         assert_eq!(error.to_string(), "internal error: lost it");
+    }
+
+    #[test]
+    fn calls_say_why_the_context_is_lost() {
+        let backend = Backend::start(Path::new(env!("LLAMA_WORKER_BUILT_BACKENDS"))).unwrap();
+        let model_params = ModelParams {
+            path: Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny-chat/tiny-chat.gguf"),
+            gpu_layers: GpuLayers::Count(0),
+            devices: vec![],
+            context_size: None,
+            use_mmap: None,
+            use_mlock: false,
+        };
+        let model = Model::load(backend, &model_params, &AbortFlag::default(), |_| {}).unwrap();
+        let format = ChatFormat::new(&model, None).unwrap();
+        let loaded = Loaded {
+            model: &model,
+            format: Some(&format),
+        };
+        let params = ContextParams {
+            context_size: 256,
+            batch_size: 256,
+            sequences: 1,
+            threads: 1,
+            most_threads: None,
+            flash_attention: FlashAttention::Off,
+            kv_cache_type: KvCacheType::F16,
+            ignores_memory: false,
+            session_cache: None,
+        };
+        let refused = ContextParams {
+            kv_cache_type: KvCacheType::Q8_0,
+            ..params.clone()
+        };
+        let mut scheduler = Scheduler::new(&model, &format, &params, Conversations::new()).unwrap();
+        let mut panics = true;
+        let reply = Reply::new(move |_| assert!(!std::mem::take(&mut panics), "a defect"));
+        scheduler.submit(SessionId::DEFAULT, Job::History(reply));
+        let (commands, inbox) = tokio::sync::mpsc::unbounded_channel();
+        let mut engine = Engine::new(Inbox::new(inbox, AbortFlag::default()));
+        assert!(engine.serve_context(loaded, &format, &refused, scheduler).is_none());
+
+        let (sender, events) = mpsc::channel();
+        let reply = Reply::new(move |event| sender.send(event).unwrap());
+        commands.send(Command::Job(SessionId::DEFAULT, Job::History(reply))).unwrap();
+        drop(commands);
+        assert!(engine.serve_model(loaded).is_none());
+        let Ok(Event::Ended(Err(error))) = events.recv() else {
+            panic!("a history without a context");
+        };
+        assert_eq!(error.code(), "CONTEXT_CREATION_FAILED");
+        let expected = "the context could not be created: it was lost in an evaluation that failed, and could not be made anew: ";
+        let reason = error.to_string();
+        assert!(reason.starts_with(expected) && reason.len() > expected.len(), "{reason}");
     }
 }

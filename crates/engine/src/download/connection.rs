@@ -1,6 +1,6 @@
 //! Requests: who is told the token, which redirects are followed, and what answers mean.
 //!
-//! Reads no body but a list's. Invariant: no error has a query, a user or the token in it.
+//! Reads no body but a list's, and how a file begins. Invariant: no error has a query, a user or the token in it.
 
 use std::time::{Duration, SystemTime};
 
@@ -108,6 +108,27 @@ impl Connection {
             headers.insert(IF_RANGE, value(validator)?);
         }
         self.get(url, headers).await
+    }
+
+    /// Asks for the first `length` bytes and reads them, or fewer where the file has no more; with what is said of the file.
+    pub(super) async fn beginning(&self, url: &Url, length: usize) -> std::result::Result<(Remote, Vec<u8>), Problem> {
+        let mut opened = self.bytes(url, 0, Some(length as u64), None).await?;
+        if opened.part.is_some_and(|(start, _)| start > 0) {
+            return Err(transient("the server sends other bytes than it was asked for"));
+        }
+        let mut beginning = Vec::new();
+        // Of a server that sends all of the file the rest is left.
+        while beginning.len() < length
+            && let Some(bytes) = opened.response.chunk().await.map_err(|error| interrupted(&error))?
+        {
+            beginning.extend_from_slice(&bytes);
+        }
+        beginning.truncate(length);
+        let is_all = beginning.len() == length || opened.remote.total.is_none_or(|total| total <= beginning.len() as u64);
+        if !is_all {
+            return Err(transient("the server sends fewer bytes than it was asked for"));
+        }
+        Ok((opened.remote, beginning))
     }
 
     /// Asks for all bytes.

@@ -15,7 +15,7 @@ use super::abort::Abort;
 use super::connection::{Connection, Problem, failed};
 use super::meter::Meter;
 use super::note::{Remote, address};
-use super::part::{Fault, Part, available, missing, whole_length};
+use super::part::{Fault, MAGIC, NO_MODEL, Part, available, missing, whole_length};
 use super::sha256::{Sha256, hex};
 use super::source::without_secrets;
 use super::transfer::{Outcome, Transfer};
@@ -43,16 +43,15 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// What the server says of a file, without fetching it.
+    /// What the server says of a file, without fetching it. What does not begin as a model does is none, whatever is said of it: so a page in
+    /// its place is found out before anything that is here is given up for it.
     pub(super) async fn probe(&self, target: &Target) -> std::result::Result<Remote, Problem> {
         let Target { url, .. } = target;
         // Not `HEAD`: an address that was signed for one method answers no other.
-        let opened = self
-            .connection
-            .patiently(url, || self.connection.bytes(url, 0, Some(1), None))
-            .await;
+        let opened = self.connection.patiently(url, || self.connection.beginning(url, MAGIC.len())).await;
         let mut remote = match opened {
-            Ok(opened) => opened.remote,
+            Ok((remote, beginning)) if beginning == MAGIC => remote,
+            Ok(_) => return Err(corrupt(target, NO_MODEL).into()),
             // The answer of an empty file.
             Err(Problem::Unsatisfiable) => return Err(corrupt(target, "it is empty").into()),
             Err(Problem::Contradiction(reason)) => return Err(corrupt(target, &reason).into()),

@@ -20,7 +20,10 @@ use super::ranges::Ranges;
 use super::sha256::{Hasher, Sha256, hex};
 
 /// What every model file begins with.
-const MAGIC: &[u8] = b"GGUF";
+pub(super) const MAGIC: &[u8] = b"GGUF";
+
+/// What is said of a file that does not.
+pub(super) const NO_MODEL: &str = "it is no GGUF file";
 
 /// What is read at a time.
 const BLOCK: usize = 1 << 20;
@@ -264,7 +267,7 @@ impl Part {
                 return Ok(());
             }
         }
-        Err(Fault::Corrupt("it is no GGUF file".into()))
+        Err(Fault::Corrupt(NO_MODEL.into()))
     }
 
     /// Begins anew with nothing.

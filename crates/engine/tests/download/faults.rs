@@ -214,6 +214,36 @@ fn what_is_no_model_is_not_kept() {
     }
 }
 
+/// The server begins as with a model when it is asked what there is, and sends something else of that length under that tag.
+#[test]
+fn what_turns_out_to_be_no_model_is_not_kept() {
+    let (folder, content) = (Folder::new(), Content::model(3_000, 1));
+    let page = Content {
+        bytes: b"<html>Please log in</html>".iter().copied().cycle().take(3_000).collect(),
+        ..content.clone()
+    };
+    let server = Server::altered(&content, move |seen, reply| if seen.is_probe() { reply } else { page.answer(seen) });
+    let ending = download(folder.request(&[&server.url("/m.gguf")]));
+    assert_eq!(code(&ending), "DOWNLOAD_CORRUPT", "{ending:?}");
+    assert_eq!((server.fetches().len(), folder.names()), (1, Vec::new()));
+}
+
+/// Only a file that has no more may have fewer bytes than were asked for.
+#[test]
+fn what_begins_with_too_few_bytes_is_asked_for_again() {
+    let (folder, content) = (Folder::new(), Content::model(3_000, 1));
+    let server = Server::altered(&content, |seen, mut reply| {
+        if seen.number < 2 {
+            reply.body.truncate(2);
+            reply = reply.without("Content-Range").with("Content-Range", "bytes 0-1/3000");
+        }
+        reply
+    });
+    download(folder.request(&[&server.url("/m.gguf")])).unwrap();
+    assert!(folder.read("m.gguf") == content.bytes);
+    assert_eq!(server.seen().len(), 4);
+}
+
 #[test]
 fn what_has_another_hash_is_not_kept() {
     let content = Content::model(30_000, 1);

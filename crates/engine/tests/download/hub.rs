@@ -178,7 +178,7 @@ fn a_split_model_that_no_disk_holds_is_refused_before_its_first_part_comes() {
         let folder = Folder::new();
         let server = Server::start(move |seen| {
             let reply = content(&seen.path).answer(seen).without("Content-Range");
-            reply.with("Content-Range", format!("bytes 0-0/{length}"))
+            reply.with("Content-Range", format!("bytes 0-3/{length}"))
         });
         let ending = download(folder.request(&[&server.url("/m-00001-of-00002.gguf")]));
         assert_eq!(code(&ending), "DOWNLOAD_NO_SPACE", "{ending:?}");

@@ -210,6 +210,71 @@ fn what_is_good_outlasts_an_answer_that_is_not() {
     }
 }
 
+/// A page with status 200 in the place of the file, whatever is asked: at once, or when the download is gone on with.
+#[test]
+fn what_is_good_outlasts_a_page_in_the_place_of_the_file() {
+    for (n_good, tag, is_chunked) in [
+        (0, None, false),
+        (0, Some("\"1\""), false),
+        (0, None, true),
+        (1, None, false),
+        (1, None, true),
+    ] {
+        let case = format!("{n_good} {tag:?} {is_chunked}");
+        let (folder, content) = (Folder::new(), Content::model(300_000, 1));
+        let is_odd = Arc::new(AtomicBool::new(true));
+        let is_odd_now = Arc::clone(&is_odd);
+        let server = Server::altered(&content, move |seen, reply| {
+            if seen.number < n_good || !is_odd_now.load(Ordering::SeqCst) {
+                return reply;
+            }
+            let page = Reply {
+                body: b"<html>Please log in</html>".repeat(100),
+                is_chunked,
+                ..Reply::status(200)
+            };
+            match tag {
+                Some(tag) => page.with("ETag", tag),
+                None => page,
+            }
+        });
+        folder.leave_part(&server.url("/m.gguf"), 300_000, "1", &content.bytes[..100_000]);
+        let (part, note) = (folder.read("m.gguf.part"), folder.read("m.gguf.part.json"));
+        let ending = download(folder.request(&[&server.url("/m.gguf")]));
+        assert_eq!(code(&ending), "DOWNLOAD_CORRUPT", "{case}: {ending:?}");
+        assert_eq!(folder.names(), ["m.gguf.part", "m.gguf.part.json"], "{case}");
+        assert!(
+            folder.read("m.gguf.part") == part && folder.read("m.gguf.part.json") == note,
+            "{case}"
+        );
+        is_odd.store(false, Ordering::SeqCst);
+        let n_before = server.starts().len();
+        download(folder.request(&[&server.url("/m.gguf")])).unwrap();
+        assert!(folder.read("m.gguf") == content.bytes, "{case}");
+        assert_eq!(server.starts()[n_before..], [Some(100_000)], "{case}");
+    }
+}
+
+/// Where nothing was there, nothing lies there afterwards.
+#[test]
+fn a_page_when_the_file_is_asked_for_leaves_nothing() {
+    for n_good in [0, 1] {
+        let folder = Folder::new();
+        let server = Server::altered(&Content::model(300_000, 1), move |seen, reply| {
+            if seen.number < n_good {
+                return reply;
+            }
+            Reply {
+                body: b"<html>Please log in</html>".to_vec(),
+                ..Reply::status(200)
+            }
+        });
+        let ending = download(folder.request(&[&server.url("/m.gguf")]));
+        assert_eq!(code(&ending), "DOWNLOAD_CORRUPT", "{n_good}: {ending:?}");
+        assert_eq!(folder.names(), Vec::<String>::new(), "{n_good}");
+    }
+}
+
 #[test]
 fn what_is_here_outlasts_a_server_that_gives_no_ranges_for_a_while() {
     let (folder, content) = (Folder::new(), Content::model(300_000, 1));
@@ -254,7 +319,7 @@ fn all_of_a_file_is_taken_from_where_it_is_missing() {
     }
 }
 
-/// Whoever is asked for a byte has the old file, and whoever is asked for more has a new one.
+/// Whoever is asked for the first bytes has the old file, and whoever is asked for more has a new one.
 #[test]
 fn what_is_here_of_a_file_that_nobody_gives_any_more_is_given_up() {
     let (folder, old, new) = (Folder::new(), Content::model(300_000, 1), Content::model(300_000, 2));
@@ -381,10 +446,10 @@ fn what_cannot_be_written_is_an_error_with_the_systems_words() {
 fn a_file_that_no_disk_holds_is_refused_before_it_comes() {
     let folder = Folder::new();
     let server = Server::start(|seen| {
-        let reply = Content::model(1, 1).answer(seen);
+        let reply = Content::model(4, 1).answer(seen);
         Reply {
             headers: vec![
-                ("Content-Range".into(), "bytes 0-0/4000000000000000000".into()),
+                ("Content-Range".into(), "bytes 0-3/4000000000000000000".into()),
                 ("ETag".into(), "\"1\"".into()),
             ],
             ..reply

@@ -30,7 +30,7 @@ impl Seen {
 
     /// Whether it only asks what there is.
     pub(crate) fn is_probe(&self) -> bool {
-        self.range() == Some((0, Some(1)))
+        self.range() == Some((0, Some(4)))
     }
 }
 
@@ -210,12 +210,12 @@ impl Server {
         self.seen.lock().unwrap()
     }
 
-    /// Where the requests for more than the first byte begin; none for those that ask for all of it.
+    /// Where the requests for more than the first bytes begin; none for those that ask for all of it.
     pub(crate) fn starts(&self) -> Vec<Option<usize>> {
         self.fetches().iter().map(|seen| Some(seen.range()?.0)).collect()
     }
 
-    /// The requests for more than the first byte.
+    /// The requests for more than the first bytes.
     pub(crate) fn fetches(&self) -> Vec<Seen> {
         self.seen().iter().filter(|seen| !seen.is_probe()).cloned().collect()
     }

@@ -248,7 +248,8 @@ fn opened(url: &Url, response: Response, mut remote: Remote) -> std::result::Res
         }
         _ => return Err(failed(url, &format!("the server answers {status}")).into()),
     }
-    if let Some(encoding) = header(CONTENT_ENCODING.as_str()).filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+    let mut encodings = response.headers().get_all(CONTENT_ENCODING).iter();
+    if let Some(encoding) = encodings.find_map(|value| value.to_str().ok().filter(|encoding| is_coding(encoding))) {
         return Err(failed(
             url,
             &format!("the server sends it encoded as `{encoding}`, though it was asked not to"),
@@ -274,6 +275,13 @@ fn opened(url: &Url, response: Response, mut remote: Remote) -> std::result::Res
         (linked, announced) => announced.or(linked),
     };
     Ok(Opened { response, part, remote })
+}
+
+/// Whether a `Content-Encoding` says that other bytes come than the file's. Stores of objects also put there what is none: `utf-8`, `binary`, nothing.
+fn is_coding(encoding: &str) -> bool {
+    const CODINGS: [&str; 7] = ["gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress"];
+    let mut names = encoding.split(',').map(str::trim);
+    names.any(|name| CODINGS.iter().any(|coding| name.eq_ignore_ascii_case(coding)))
 }
 
 /// What only the hub knows: it stores large files under their hash.

@@ -143,6 +143,11 @@ impl Transfer {
         if opened.part.is_some() {
             return Err(transient("the server sends a part, though it was asked for all"));
         }
+        if let (Some(now), Some(before)) = (opened.remote.sha256, self.remote.sha256)
+            && now != before
+        {
+            return Ok(All::Other(Outcome::Changed));
+        }
         // Not every answer says how long the file is.
         let (now, before) = (opened.remote.total, self.remote.total);
         if now.is_some() && before.is_some() && now != before {

@@ -137,6 +137,25 @@ fn what_the_hub_states_is_held_against_what_comes() {
     assert_eq!(other.fetches().len(), n_fetches);
 }
 
+/// Of a hub that knows no ranges, whose file becomes another one of the same length once it was asked what there is.
+#[test]
+fn a_file_that_has_another_hash_when_it_is_fetched_is_another_file() {
+    let (folder, old, new) = (Folder::new(), Content::model(30_000, 1), Content::model(30_000, 2));
+    let expected = new.bytes.clone();
+    let hub = Server::start(move |seen| {
+        let content = if seen.number == 0 { &old } else { &new };
+        let hash = hex(&sha256(&content.bytes));
+        content.answer_whole(seen).with("X-Linked-ETag", format!("\"{hash}\""))
+    });
+    let mut request = folder.request(&["hf://org/repo/m.gguf"]);
+    request.hub = Hub::new(&hub.url(""), None).unwrap();
+    let ending = download(request);
+    assert_eq!(code(&ending), "OK", "{ending:?}");
+    assert!(folder.read("m.gguf") == expected);
+    // Asked what there is, for the file, again what there is, and for the file.
+    assert_eq!(hub.seen().len(), 4);
+}
+
 #[test]
 fn a_whole_file_of_the_hub_is_known_by_its_hash() {
     let (folder, fake) = (Folder::new(), FakeHub::with(&["m.gguf"]));

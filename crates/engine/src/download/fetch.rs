@@ -15,7 +15,7 @@ use super::abort::Abort;
 use super::connection::{Connection, Problem, failed};
 use super::meter::Meter;
 use super::note::{Remote, address};
-use super::part::{Fault, MAGIC, NO_MODEL, Part, available, missing, whole_length};
+use super::part::{Fault, MAGIC, NO_MODEL, Part, available, may_be_whole, missing, whole_length};
 use super::sha256::{Sha256, hex};
 use super::source::without_secrets;
 use super::transfer::{Outcome, Transfer};
@@ -23,6 +23,9 @@ use crate::error::{Error, Result};
 
 /// Files that are fetched at the same time; each holds a thread. Others wait.
 static FILES: Semaphore = Semaphore::const_new(4);
+
+/// Files that are there already and are hashed at the same time; each holds a thread. Whoever has a place here waits for no other.
+static LOOKS: Semaphore = Semaphore::const_new(2);
 
 /// Pieces between the network and the disk. A slow disk slows the network down.
 const QUEUE: usize = 16;
@@ -70,6 +73,16 @@ impl Fetcher {
 
     /// How long the file is, if it is there already, as a whole.
     pub(super) async fn whole_length(&self, target: &Target, remote: &Remote) -> Result<Option<u64>> {
+        let (path, known) = (target.file.clone(), remote.clone());
+        if !blocking(move || may_be_whole(&path, &known)).await? {
+            return Ok(None);
+        }
+        let place = async { LOOKS.acquire().await.map_err(|error| defect(&error)) };
+        let _place = match remote.sha256 {
+            Some(_) => Some(self.abort.or(place).await?),
+            // Its first bytes tell, at once.
+            None => None,
+        };
         let (path, remote, abort) = (target.file.clone(), remote.clone(), self.abort.clone());
         let looked = blocking(move || whole_length(&path, &remote, &abort)).await?;
         looked.map_err(|fault| error_of(target, fault))

@@ -324,6 +324,18 @@ pub(super) fn available(target: &Path) -> Option<u64> {
     target.ancestors().skip(1).find_map(|folder| fs4::available_space(folder).ok())
 }
 
+/// Whether the file at `path` may be the whole of `remote`, as far as its length tells; what cannot be looked at may.
+pub(super) fn may_be_whole(path: &Path, remote: &Remote) -> bool {
+    match fs::metadata(path) {
+        Ok(file) => has_length(&file, remote),
+        Err(error) => error.kind() != ErrorKind::NotFound,
+    }
+}
+
+fn has_length(file: &fs::Metadata, remote: &Remote) -> bool {
+    file.is_file() && remote.total.map_or(remote.sha256.is_some(), |total| total == file.len())
+}
+
 /// How long the file at `path` is, if it is the whole of `remote`. By its hash if there is one, which takes a while for a large file.
 pub(super) fn whole_length(path: &Path, remote: &Remote, abort: &Abort) -> std::result::Result<Option<u64>, Fault> {
     let mut file = match File::open(path) {
@@ -331,9 +343,9 @@ pub(super) fn whole_length(path: &Path, remote: &Remote, abort: &Abort) -> std::
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let (is_file, length) = file.metadata().map(|file| (file.is_file(), file.len()))?;
-    let has_length = remote.total.map_or(remote.sha256.is_some(), |total| total == length);
-    if !is_file || !has_length {
+    let metadata = file.metadata()?;
+    let length = metadata.len();
+    if !has_length(&metadata, remote) {
         return Ok(None);
     }
     let Some(expected) = remote.sha256 else {

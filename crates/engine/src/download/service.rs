@@ -19,7 +19,8 @@ use crate::error::{Error, Result};
 /// At most 15 bytes, so that Linux shows it whole.
 const THREAD_NAME: &str = "llama-download";
 
-/// Each file that is fetched holds one for its disk, name look-ups take others for a moment.
+/// Four that files are fetched with, two that files which are there are hashed with (`fetch.rs`), and two for what takes a moment: name look-ups,
+/// locks, looks at the disk.
 const MOST_BLOCKING_THREADS: usize = 8;
 
 /// How long a process that exits waits for partial files to be written out. They also outlast a kill, with a little less in them.

@@ -180,6 +180,33 @@ fn an_abort_before_its_turn_leaves_nothing() {
     }
 }
 
+/// The file that is there is so large that whoever hashes it does so until it is aborted.
+#[cfg(unix)]
+#[test]
+fn who_looks_at_what_is_there_stands_in_nobodys_way() {
+    let (folder, server) = (Folder::new(), Server::of(Content::model(3_000, 1)));
+    std::fs::File::create(folder.path().join("large.gguf"))
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
+    let n_ended = Arc::new(AtomicUsize::new(0));
+    let look = |_| {
+        let (abort, n_ended) = (Abort::default(), Arc::clone(&n_ended));
+        let mut request = folder.request(&["http://127.0.0.1:1/large.gguf"]);
+        request.sha256 = Some([0; 32]);
+        start(request, abort.clone(), move |event| {
+            n_ended.fetch_add(usize::from(matches!(event, Event::Ended(_))), Ordering::SeqCst);
+        });
+        abort
+    };
+    // As many as there are threads.
+    let aborts: Vec<Abort> = (0..8).map(look).collect();
+    download(folder.request(&[&server.url("/m.gguf")])).unwrap();
+    assert_eq!(n_ended.load(Ordering::SeqCst), 0);
+    aborts.iter().for_each(Abort::set);
+    wait_until(|| n_ended.load(Ordering::SeqCst) == 8);
+}
+
 #[test]
 fn several_models_come_in_order() {
     let folder = Folder::new();

@@ -1,7 +1,7 @@
 //! Several connections for one file, several downloads of one file, several files.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use llama_worker_engine::download::{Abort, Event, Request, start};
@@ -134,8 +134,10 @@ fn who_waits_for_another_download_can_be_aborted() {
     assert_eq!(code(&first.end()), "ABORTED");
 }
 
-/// A server whose files with `held` in their names wait for a word.
-fn holding(held: &'static str) -> (Server, Arc<AtomicBool>) {
+/// A server whose files with `held` in their names wait for a word. One test at a time has one: two would wait for each other's places.
+fn holding(held: &'static str) -> (Server, Arc<AtomicBool>, MutexGuard<'static, ()>) {
+    static ONE: Mutex<()> = Mutex::new(());
+    let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let is_free = Arc::new(AtomicBool::new(false));
     let is_free_now = Arc::clone(&is_free);
     let server = Server::altered(&Content::model(3_000, 1), move |seen, reply| {
@@ -144,12 +146,12 @@ fn holding(held: &'static str) -> (Server, Arc<AtomicBool>) {
         }
         reply
     });
-    (server, is_free)
+    (server, is_free, one)
 }
 
 #[test]
 fn who_waits_for_another_download_stands_in_nobodys_way() {
-    let (folder, (server, is_free)) = (Folder::new(), holding("slow"));
+    let (folder, (server, is_free, _one)) = (Folder::new(), holding("slow"));
     let mut all: Vec<Download> = (0..6)
         .map(|_| Download::start(folder.request(&[&server.url("/slow.gguf")])))
         .collect();
@@ -163,12 +165,12 @@ fn who_waits_for_another_download_stands_in_nobodys_way() {
 
 #[test]
 fn an_abort_before_its_turn_leaves_nothing() {
-    let (folder, (server, is_free)) = (Folder::new(), holding("slow"));
+    let (folder, (server, is_free, _one)) = (Folder::new(), holding("slow"));
     let mut all: Vec<Download> = (0..4)
         .map(|number| Download::start(folder.request(&[&server.url(&format!("/slow{number}.gguf"))])))
         .collect();
     // Not until all four are served: other tests may have their places.
-    wait_until(|| folder.names().len() == 4);
+    wait_until(|| server.fetches().len() == 4);
     let mut last = Download::start(folder.request(&[&server.url("/last.gguf")]));
     wait_until(|| folder.names().contains(&"last.gguf.part".to_owned()));
     last.abort.set();

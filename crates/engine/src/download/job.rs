@@ -144,7 +144,7 @@ impl Job {
         self.fetcher.check_space(&files).await?;
         let total = sum(files.iter().map(|(_, remote)| remote.total));
         let (first, meter) = (files[0].0.file.clone(), Arc::new(Meter::default()));
-        // The first part, by which the model is loaded, has its name only when all others are there.
+        // The first part, by which the model is loaded, comes last: where there was no older one of that name, all others are there when it is.
         files.rotate_left(1);
         let mut reports = Reports::new(index, total, Arc::clone(&meter), self.request.patience.progress);
         for (target, remote) in files {

@@ -205,6 +205,8 @@ def main():
             (loss / 1000).backward()
             total, weight = total + float(loss.detach()), weight + float(weights)
             seen += sum(len(tokens) for tokens, _ in batch)
+        # Conversations that are cut off before their first answer have nothing to teach.
+        weight = weight or 1.0
         for parameter in others:
             parameter.grad.mul_(1000 / weight)
         for adam_group in adam.param_groups:

@@ -31,7 +31,7 @@ const weather = {
 };
 const QUESTION = "What is the weather in Paris?";
 const TWO_CITIES = "What is the weather in Paris and in Rome?";
-const SUNNY = { temperature: 21, condition: "sunny" };
+const SUNNY = { sky: "sunny", temperature: 21 };
 const ANSWER = "It is sunny and 21 degrees in Paris.";
 const STARTED = "Gerando texto...";
 const ENDED = "Geração de texto concluída";
@@ -130,8 +130,8 @@ test("several calls: results in one list", async (context) => {
   connection.send({ type: "tool_result", results });
   await untilAnswered(connection);
   assert.deepEqual(await toolMessages(connection), [
-    { role: "tool", name: "weather", toolCallId: toolCalls[0].id, content: '{"temperature":20,"condition":"sunny"}' },
-    { role: "tool", name: "weather", toolCallId: toolCalls[1].id, content: '{"temperature":21,"condition":"sunny"}' },
+    { role: "tool", name: "weather", toolCallId: toolCalls[0].id, content: '{"sky":"sunny","temperature":20}' },
+    { role: "tool", name: "weather", toolCallId: toolCalls[1].id, content: '{"sky":"sunny","temperature":21}' },
   ]);
   await nothingMore(connection);
 });

@@ -139,6 +139,15 @@ def two_calls(world):
     return made
 
 
+def many_results(world):
+    """The answer from one or two results in any form: compact JSON, other keys, another order."""
+    world.many_results = True
+    if world.chance(0.6):
+        return with_tools(3)(world)
+    listed, messages = tools.two_at_once(world)
+    return item([("system", system_text(None, listed)), *messages[:3]], messages[3][1], tools=listed)
+
+
 def same_calls(listed, answer):
     """The same calls to other listed tools that are for the same: with two tools for the weather, either is right."""
     calls = [json.loads(text.split("</tool_call>")[0]) for text in answer.split("<tool_call>")[1:]]
@@ -186,6 +195,15 @@ def long_count(world):
     return item([("user", asked.user)], asked.answer)
 
 
+def facts_in_a_row(world):
+    """A fact after one to four others: all of one kind, capitals every second time, or of several."""
+    count = world.rng.randint(2, 5)
+    skill = world.pick([facts.capital, facts.colour, facts.opposite, facts.day, sums.sum_])
+    asked = facts.capitals(world, count) if world.chance(0.5) else [(skill if world.chance(0.7) else world.pick(facts.SKILLS))(world) for _ in range(count)]
+    messages = [message for one in asked for message in (("user", one.user), ("assistant", one.answer))]
+    return item(messages[:-1], asked[-1].answer)
+
+
 def far_back(world):
     """A long text between what is told and the question, up to about 1,500 tokens."""
     notes = memory.Memory(world)
@@ -214,6 +232,7 @@ SKILLS = {
     "opposites": single(facts.opposite),
     "days": single(facts.day),
     "sums": single(sums.sum_),
+    "facts-in-a-row": facts_in_a_row,
     "counting": single(counting.count),
     "memory-name": remembered((0, 2), "name"),
     "memory-other": remembered((0, 2)),
@@ -238,6 +257,7 @@ SKILLS = {
     "tool-call": with_tools(1),
     "tool-answer": with_tools(3),
     "tool-two-calls": two_calls,
+    "tool-many-results": many_results,
     "tool-not-needed": no_tool,
     "reasoning": thoughtful,
     "continuation": continued,

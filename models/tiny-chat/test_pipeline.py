@@ -48,11 +48,11 @@ def has(*modules):
 class CorpusTest(unittest.TestCase):
     def test_the_same_seed_makes_the_same_conversation(self):
         for seed in range(200):
-            self.assertEqual(corpus.make(seed, ["an", "or"], 0.1, 0.3), corpus.make(seed, ["an", "or"], 0.1, 0.3))
+            self.assertEqual(corpus.make(seed, ["an", "or"], 0.1, 0.3, 0.5), corpus.make(seed, ["an", "or"], 0.1, 0.3, 0.5))
 
     def test_conversations_alternate_and_end_with_an_answer(self):
         for seed in range(500):
-            roles = [message[0] for message in corpus.make(seed, (), 0.1, 0.3)]
+            roles = [message[0] for message in corpus.make(seed, (), 0.1, 0.3, 0.5)]
             if roles[0] == "system":
                 roles = roles[1:]
             self.assertEqual(roles[0::2], ["user"] * (len(roles) // 2))
@@ -70,6 +70,13 @@ class CorpusTest(unittest.TestCase):
             self.assertGreater(sum(part in text for text in alone), 10)
         self.assertEqual(corpus.make(7), corpus.make(7, (), 0.0, 0.0))
 
+    def test_facts_come_in_series_and_tools_answer_in_many_forms(self):
+        texts = [corpus.render(corpus.make(seed, (), 0.0, 0.0, 1.0), False) for seed in range(1500)]
+        series = [text for text in texts if len(set(re.findall(r"The capital of (\w+) is", text))) > 1]
+        self.assertGreater(len(series), 50)
+        for form in (r'{"temperature": \d+, "condition"', r'{"sky": "\w+", "\w+": \d+}', r'"temp":\s?\d+', r'\n{"temperature":\d+,"condition":"\w+"}\n.+\n<tool_response>\n{"temperature":\d+,"condition"'):
+            self.assertTrue(any(re.search(form, text) for text in texts), form)
+
     def test_held_out_words_stay_out_of_training(self):
         source = world.World(random.Random(1))
         self.assertFalse(any(world.is_held_out(source.proper(memory.NAMES)) for _ in range(500)))
@@ -84,7 +91,7 @@ class CorpusTest(unittest.TestCase):
         self.assertGreater(len(held_out), 100)
         unseen = re.compile("|".join(held_out).replace(r"\{\}", r"\S+(?: \S+)?"))
         for seed in range(4000):
-            for role, text, *_ in corpus.make(seed, (), 0.1, 0.3):
+            for role, text, *_ in corpus.make(seed, (), 0.1, 0.3, 0.5):
                 if role == "user":
                     self.assertIsNone(unseen.fullmatch(world.bare(text)), text)
 

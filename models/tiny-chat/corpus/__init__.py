@@ -62,10 +62,10 @@ def thinking_turns(world, turns, notes):
     return messages
 
 
-def tool_conversation(world):
+def tool_conversation(world, two_share=0.16):
     """A conversation with tools: calls, results, answers, and questions that need no tool."""
     prompt = system.generic(world) if world.chance(0.3) else None
-    if world.chance(0.16):
+    if world.chance(two_share):
         listed, messages = tools.two_at_once(world)
         return [("system", system_text(prompt, listed)), *messages]
     tool = world.pick(tools.SKILLS)(world)
@@ -154,26 +154,44 @@ def practice(world):
         return [("system", system_text(None, tools.tool_list(world, [tool]))), *tools.uses(world, tool)]
     else:
         asked = [world.pick([stories.story, stories.story, counting.count, languages.language])(world)]
-    return [message for one in asked for message in (("user", one.user), ("assistant", one.answer))]
+    return exchanged(asked)
+
+
+def series(world):
+    """Facts one after the other: of one kind or of several, with something unknown in between now and then."""
+    count = world.pick([2, 2, 2, 3, 3, 4, 6])
+    if world.chance(0.4):
+        return facts.capitals(world, count)
+    skill = system.choose(world, [(facts.capital, 8), (facts.colour, 3), (facts.opposite, 3), (facts.day, 3), (sums.sum_, 3), (None, 6)])
+    asked = [(skill or system.choose(world, system.PLAIN))(world) for _ in range(count)]
+    if world.chance(0.2):
+        asked.insert(world.rng.randrange(count), unknown.unknown(world))
+    return asked
 
 
 def revision(world):
-    """A conversation of what the last steps go over again: facts easily taken for unknown ones, counts, thoughts, names behind a long text."""
+    """A conversation of what the last steps go over again: facts easily taken for unknown ones, counts, thoughts, names behind a long text, tools."""
     world.language = "pt" if world.chance(0.25) else "en"
     notes = memory.Memory(world)
     roll = world.rng.random()
-    if roll < 0.35:
+    if roll < 0.22:
         lessons = [(facts.capital, 7), (sums.sum_, 6), (unknown.unknown, 2), (echo.echo, 3), (counting.count, 2), (stories.story, 1)]
-        asked = [system.choose(world, lessons)(world) for _ in range(world.pick([1, 1, 2, 3]))]
-        return [message for one in asked for message in (("user", one.user), ("assistant", one.answer))]
-    if roll < 0.45:
+        return exchanged([system.choose(world, lessons)(world) for _ in range(world.pick([1, 1, 2, 3]))])
+    if roll < 0.34:
+        return exchanged(series(world))
+    if roll < 0.40:
         return [("system", system.system_prompt(world, "think", notes)[0]), *thinking_turns(world, world.pick([1, 2]), notes)]
-    if roll < 0.75:
+    if roll < 0.60:
         told = notes.tell(("name", 0) if world.chance(0.7) else None)
         asked = notes.ask(next(iter(notes.told))) if world.chance(0.7) else facts.capital(world)
         text = filler(world, world.pick([40, 100, 200, 400, 600]))
         return [("user", told.user), ("assistant", told.answer), ("user", f"{text} {asked.user}"), ("assistant", asked.answer)]
-    return practice(world)
+    return tool_conversation(world, 0.5) if roll < 0.82 else practice(world)
+
+
+def exchanged(asked):
+    """The messages of exchanges."""
+    return [message for one in asked for message in (("user", one.user), ("assistant", one.answer))]
 
 
 def make(seed, pieces=(), long_share=0.0, practice_share=0.0, revision_share=0.0):

@@ -5,9 +5,9 @@ import json
 from .template import EMPTY_THOUGHT
 
 
-def as_json(value):
-    """JSON with the spacing of Jinja's `tojson`."""
-    return json.dumps(value, ensure_ascii=False)
+def as_json(value, is_compact=False):
+    """JSON with the spacing of Jinja's `tojson`, or without any, as JavaScript writes it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":") if is_compact else None)
 
 
 def call_text(name, arguments):

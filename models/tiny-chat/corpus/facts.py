@@ -94,6 +94,17 @@ def capital(world):
     return Exchange(user, f"The capital of {english} is {city}.", city, thought(world, "a capital", city), "capitals")
 
 
+def capitals(world, count):
+    """The capitals of several countries, one after the other, all asked for in the same words."""
+    wording = world.local(CAPITAL_WORDINGS)
+    asked = []
+    for english, city, place, city_pt in world.rng.sample(COUNTRIES, count):
+        place, city = (place, city_pt) if world.language == "pt" else (english, city)
+        answer = f"A capital {place} é {city}." if world.language == "pt" else f"The capital of {place} is {city}."
+        asked.append(Exchange(world.vary(wording.format(place=place)), answer, city, skill="capitals"))
+    return asked
+
+
 def of_thing(thing):
     """A Portuguese thing with "de" before its article."""
     return {"o": "do ", "a": "da "}[thing[0]] + thing[2:]

@@ -7,6 +7,9 @@ from .echo import WORDS
 from .memory import CITIES, NAMES
 from .unknown import THINGS
 
+RESULTS = ["result", "value", "answer", "output", "data"]
+DEGREES = ["temperature", "temperature", "degrees", "temp", "celsius", "temperature_c"]
+CONDITIONS = ["condition", "sky", "sky", "weather", "conditions", "description", "summary"]
 SKIES = ["sunny", "rainy", "cloudy", "windy", "snowy", "foggy"]
 VERBS = "find open read check load count delete create start stop lock paint send show move clean fetch lookup".split()
 NOUNS = "door lamp file user order book song ticket room page note robot parcel alarm window photo account device server table".split()
@@ -51,9 +54,25 @@ def temperature(world):
     return world.rng.randint(0, 40)
 
 
-def result_text(**values):
-    """A result as JSON."""
-    return as_json(values)
+def result_text(world, **values):
+    """A result as JSON, spaced or as JavaScript writes it; in training one value is at times under another name."""
+    if len(values) == 1 and world.split == "train" and world.chance(0.2):
+        values = {world.pick(RESULTS): value for value in values.values()}
+    return as_json(values, is_compact=world.many_results and world.chance(0.6))
+
+
+def weather_result(world, degrees, sky):
+    """What the weather tool returns: with many results, every second time in one of the forms that other programs use."""
+    if world.many_results and world.chance(0.5):
+        values = {world.pick(DEGREES): degrees, world.pick(CONDITIONS): sky}
+        if world.chance(0.25):
+            values[world.pick(["humidity", "wind", "pressure"])] = world.rng.randint(1, 99)
+        order = list(values)
+        world.rng.shuffle(order)
+        return result_text(world, **{key: values[key] for key in order})
+    if world.chance(0.5):
+        return result_text(world, temperature=degrees, condition=sky)
+    return result_text(world, condition=sky, temperature=degrees) if world.chance(0.5) else f"{sky}, {degrees} degrees"
 
 
 def weather(world):
@@ -64,7 +83,7 @@ def weather(world):
     user = world.vary(world.wording(english if world.language == "en" else portuguese).format(x=city), (city,))
     name = world.pick(["get_weather", "get_weather", "get_weather", "weather", "get_current_weather", "getWeather", "current_weather", "getCurrentWeather"])
     key = world.pick(["city", "city", "location", "place"])
-    result = result_text(temperature=degrees, condition=sky) if world.chance(0.5) else result_text(condition=sky, temperature=degrees) if world.chance(0.5) else f"{sky}, {degrees} degrees"
+    result = weather_result(world, degrees, sky)
     answer = f"It is {sky} and {degrees} degrees in {city}." if world.language == "en" else f"Em {city} o tempo está {sky}, com {degrees} graus."
     return Tool(name, world.pick(["Get the weather of a city.", "Get the current weather", "Returns the weather for a place.", "The weather in a city"]), {key: ("string", "The city")}, user, {key: city}, result, answer)
 
@@ -77,7 +96,7 @@ def clock(world):
     user = world.vary(world.wording(english if world.language == "en" else portuguese).format(x=city), (city,))
     name, key = world.pick(["get_time", "get_time", "current_time", "getTime", "time"]), world.pick(["city", "city", "place", "location"])
     answer = f"It is {time} in {city}." if world.language == "en" else f"São {time} em {city}."
-    return Tool(name, world.pick(["Get the time in a city.", "Returns the current time.", "The time at a place"]), {key: ("string", "The city")}, user, {key: city}, result_text(time=time) if world.chance(0.5) else time, answer)
+    return Tool(name, world.pick(["Get the time in a city.", "Returns the current time.", "The time at a place"]), {key: ("string", "The city")}, user, {key: city}, result_text(world, time=time) if world.chance(0.5) else time, answer)
 
 
 def adder(world):
@@ -88,7 +107,7 @@ def adder(world):
     user = world.vary(world.wording(english if world.language == "en" else portuguese).format(a=a, b=b))
     name, keys = world.pick(["add", "add", "sum", "add_numbers", "addNumbers"]), world.pick([("a", "b"), ("a", "b"), ("x", "y"), ("first", "second")])
     kind = world.pick(["number", "integer"])
-    result = str(a + b) if world.chance(0.5) else result_text(result=a + b)
+    result = str(a + b) if world.chance(0.5) else result_text(world, result=a + b)
     return Tool(name, world.pick(["Add two numbers.", "Adds two numbers", "The sum of two numbers."]), {keys[0]: (kind, "First number"), keys[1]: (kind, "Second number")}, user, {keys[0]: a, keys[1]: b}, result, f"{a} + {b} = {a + b}.")
 
 
@@ -101,7 +120,7 @@ def search(world):
     user = world.vary(world.wording(english if world.language == "en" else portuguese).format(x=query), (query,))
     name, key = world.pick(["search", "search", "web_search", "search_web", "lookup"]), world.pick(["query", "query", "q", "text"])
     answer = f"I found this: {found}." if world.language == "en" else f"Encontrei isto: {found}."
-    return Tool(name, world.pick(["Search the web.", "Look something up", "Finds pages on the web."]), {key: ("string", "What to look for")}, user, {key: query}, result_text(result=found) if world.chance(0.5) else found, answer)
+    return Tool(name, world.pick(["Search the web.", "Look something up", "Finds pages on the web."]), {key: ("string", "What to look for")}, user, {key: query}, result_text(world, result=found) if world.chance(0.5) else found, answer)
 
 
 def price(world):
@@ -112,7 +131,7 @@ def price(world):
     user = world.vary(world.wording(english if world.language == "en" else portuguese).format(x=item), (item,))
     name, key = world.pick(["get_price", "get_price", "price", "find_price", "getPrice"]), world.pick(["item", "item", "product", "name"])
     answer = f"The price is {cost} euros." if world.language == "en" else f"O preço é {cost} euros."
-    return Tool(name, world.pick(["Get the price of an item.", "Returns what something costs", "The price of a product."]), {key: ("string", "The item")}, user, {key: item}, result_text(price=cost) if world.chance(0.6) else str(cost), answer)
+    return Tool(name, world.pick(["Get the price of an item.", "Returns what something costs", "The price of a product."]), {key: ("string", "The item")}, user, {key: item}, result_text(world, price=cost) if world.chance(0.6) else str(cost), answer)
 
 
 def dice(world):
@@ -124,7 +143,7 @@ def dice(world):
     user = world.vary(world.wording(english if world.language == "en" else portuguese).format(x=sides))
     name = world.pick(["roll_dice", "roll_dice", "roll", "rollDice", "throw_die"])
     answer = f"You rolled a {rolled}." if world.language == "en" else f"Saiu o número {rolled}."
-    return Tool(name, world.pick(["Roll a die.", "Rolls a die with some sides"]), {"sides": ("integer", "Number of sides")}, user, {"sides": sides}, result_text(value=rolled) if world.chance(0.5) else str(rolled), answer)
+    return Tool(name, world.pick(["Roll a die.", "Rolls a die with some sides"]), {"sides": ("integer", "Number of sides")}, user, {"sides": sides}, result_text(world, value=rolled) if world.chance(0.5) else str(rolled), answer)
 
 
 def mail(world):
@@ -135,7 +154,7 @@ def mail(world):
     user = world.wording(english if world.language == "en" else portuguese).format(x=name_to, text=text)
     name = world.pick(["send_message", "send_message", "send_mail", "sendMessage", "message"])
     answer = f"I sent the message to {name_to}." if world.language == "en" else f"Enviei a mensagem para {name_to}."
-    return Tool(name, world.pick(["Send a message.", "Sends a message to somebody"]), {"to": ("string", "Who gets it"), "text": ("string", "The message")}, user, {"to": name_to, "text": text}, world.pick([result_text(ok=True), "ok", "sent", result_text(status="sent")]), answer)
+    return Tool(name, world.pick(["Send a message.", "Sends a message to somebody"]), {"to": ("string", "Who gets it"), "text": ("string", "The message")}, user, {"to": name_to, "text": text}, world.pick([result_text(world, ok=True), "ok", "sent", result_text(world, status="sent")]), answer)
 
 
 def anything(world):
@@ -149,7 +168,7 @@ def anything(world):
     text = world.wording(english if world.language == "en" else portuguese).format(verb=verb, noun=noun, x=value, name=name)
     user = text[0].upper() + text[1:] if world.chance(0.9) and not text.startswith(name) else text
     answer = f"The result is {found}." if world.language == "en" else f"O resultado é {found}."
-    return Tool(name, f"{verb.capitalize()} a {noun}.", {key: ("string", f"The {key}")}, user, {key: value}, world.pick([found, result_text(result=found)]), answer)
+    return Tool(name, f"{verb.capitalize()} a {noun}.", {key: ("string", f"The {key}")}, user, {key: value}, world.pick([found, result_text(world, result=found)]), answer)
 
 
 SKILLS = [weather, weather, weather, clock, clock, adder, adder, search, price, dice, mail, anything, anything, anything]
@@ -200,6 +219,16 @@ def again(world, tool):
     return None
 
 
+def same_form(world, weathers):
+    """Results of one tool, so all in one form; with many results, at times with other keys than the usual ones."""
+    keys, is_compact, is_turned = ["temperature", "condition"], False, False
+    if world.many_results:
+        keys = keys if world.chance(0.5) else [world.pick(DEGREES), world.pick(CONDITIONS)]
+        is_compact, is_turned = world.chance(0.6), world.chance(0.3)
+    pairs = [list(zip(keys, values)) for values in weathers]
+    return [as_json(dict(pair[::-1] if is_turned else pair), is_compact) for pair in pairs]
+
+
 def two_at_once(world):
     """Two calls in one answer: (tools, messages)."""
     a = weather(world)
@@ -210,7 +239,7 @@ def two_at_once(world):
     degrees, sky = temperature(world), world.pick(SKIES)
     user = world.local(TWO_CITIES)
     degrees_a, sky_a = temperature(world), world.pick(SKIES)
-    results = [result_text(temperature=degrees_a, condition=sky_a), result_text(temperature=degrees, condition=sky)]
+    results = same_form(world, [(degrees_a, sky_a), (degrees, sky)])
     sentences = ["It is {sky} and {degrees} degrees in {city}." if world.language == "en" else "Em {city} o tempo está {sky}, com {degrees} graus."] * 2
     answer = " ".join(text.format(sky=s, degrees=d, city=c) for text, s, d, c in zip(sentences, (sky_a, sky), (degrees_a, degrees), (first, city)))
     calls = call_text(a.name, {key: first}) + "\n" + call_text(a.name, {key: city})

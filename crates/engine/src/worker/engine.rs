@@ -378,7 +378,7 @@ impl Engine {
             sequences: options.sequences.unwrap_or(DEFAULT_SEQUENCES),
             threads: threads(wanted, info.size),
             // A GPU's work is not measured by the CPU's threads.
-            most_threads: tried_threads(wanted, info.size).filter(|_| !model.is_offloaded()),
+            most_threads: tried_threads(wanted).filter(|_| !model.is_offloaded()),
             flash_attention: options.flash_attention,
             kv_cache_type: options.kv_cache_type,
             ignores_memory: options.ignores_memory || defaults.ignores_memory,

@@ -10,14 +10,14 @@ pub(super) fn threads(wanted: Option<u32>, model_size: u64) -> u32 {
     wanted.unwrap_or_else(|| default_threads(model_size)).clamp(1, processors.max(1))
 }
 
-/// One for a tiny model, as many as make sense for any other.
+/// One for a tiny model, to which a second is worth something only while nobody else wants the cores; as many as make sense for any other.
 fn default_threads(model_size: u64) -> u32 {
     if model_size < ONE_THREAD_BELOW { 1 } else { most_threads() }
 }
 
-/// How many threads may be tried when nobody says: `None` for a tiny model, to which a look at a second thread would cost hundreds of tokens.
-pub(super) fn tried_threads(wanted: Option<u32>, model_size: u64) -> Option<u32> {
-    (wanted.is_none() && model_size >= ONE_THREAD_BELOW).then(most_threads)
+/// Up to how many threads may be tried: a number that was asked for stays.
+pub(super) fn tried_threads(wanted: Option<u32>) -> Option<u32> {
+    wanted.is_none().then(most_threads)
 }
 
 /// The physical cores within the container's limits.
@@ -35,9 +35,8 @@ mod tests {
     fn a_tiny_model_runs_on_one_thread_and_any_other_on_at_least_one() {
         assert_eq!(threads(None, 2 << 20), 1);
         assert!(threads(None, 1 << 30) >= 1);
-        assert_eq!(tried_threads(None, 2 << 20), None);
-        assert_eq!(tried_threads(None, 1 << 30), Some(threads(None, 1 << 30)));
-        assert_eq!(tried_threads(Some(1), 1 << 30), None, "a number that was asked for stays");
+        assert_eq!(tried_threads(None), Some(threads(None, 1 << 30)));
+        assert_eq!(tried_threads(Some(1)), None, "a number that was asked for stays");
     }
 
     #[test]

@@ -8,7 +8,6 @@
 "use strict";
 
 const { NativeLlamaWorker } = require("./binding");
-const { downloadCall } = require("./download");
 const { LlamaError, callNative, callSite } = require("./errors");
 const { checkFunction, checkSignal, copied, invalidOption, optionsObject } = require("./options");
 const { Outlet, attachPort, checkPort } = require("./port");
@@ -286,6 +285,8 @@ class LlamaWorker extends NativeLlamaWorker {
    * @returns {Promise<any>}
    */
   async #download(method, models, options) {
+    // Not with the package: few programs download.
+    const { downloadCall } = require("./download");
     const { paths } = await this.#promise(method, () =>
       downloadCall(models, options, (...args) => super.downloadModel(...args)),
     );

@@ -3,6 +3,7 @@
 "use strict";
 
 const { performance } = require("node:perf_hooks");
+const { setTimeout: sleep } = require("node:timers/promises");
 const { longestStall } = require("./application");
 
 /** From before the import, which `load` does, to the first token. */
@@ -33,10 +34,15 @@ function stalls({ importLibrary, load, stream, cleanup }) {
   };
 }
 
+/** How long the event loop of a program stands still that does nothing: what the system takes, and what the measure itself adds. */
+function idleStall({ ms }) {
+  return longestStall(() => sleep(ms));
+}
+
 /** How long each of some waits is: spread evenly, in an order that looks random and is the same in every run. */
 function delay(round, seed, longestMs) {
   const goldenRatio = 0.618;
   return ((round * goldenRatio + seed) % 1) * longestMs;
 }
 
-module.exports = { coldStart, delay, stalls };
+module.exports = { coldStart, delay, idleStall, stalls };

@@ -6,7 +6,7 @@ const { performance } = require("node:perf_hooks");
 const { setTimeout: sleep } = require("node:timers/promises");
 const path = require("node:path");
 const { keepBusy } = require("./application");
-const { coldStart, delay, stalls } = require("./commands");
+const { coldStart, delay, idleStall, stalls } = require("./commands");
 const { Marks } = require("./marks");
 const { serve } = require("./serve");
 
@@ -131,4 +131,4 @@ async function turns({ count, everyMs }) {
 
 const cold = coldStart(load, generate);
 const stall = stalls({ importLibrary: () => require(PACKAGE), load, stream, cleanup });
-serve({ load, generate, together, interrupted, abort, cold, stall, tokens, turns, knowsOption });
+serve({ load, generate, together, interrupted, abort, cold, stall, idleStall, tokens, turns, knowsOption });

@@ -181,6 +181,16 @@ describe("codes and variables", () => {
     });
 });
 
+test("a worker has what its type has, and nothing of the addon's besides", async () => {
+  const worker = new LlamaWorker();
+  await worker.cleanup();
+  const { prototype } = LlamaWorker;
+  const types = fs.readFileSync(path.join(ROOT, "index.d.ts"), "utf8");
+  const names = [...Object.getOwnPropertyNames(worker), ...Object.getOwnPropertyNames(prototype)];
+  assert.equal(Object.getPrototypeOf(prototype), Object.prototype);
+  assert.deepEqual(names.sort(), ["constructor", ...new Set(propertyNames(types, "LlamaWorker"))].sort());
+});
+
 describe("docs/options.md", () => {
   const table = fs.readFileSync(path.join(ROOT, "docs", "options.md"), "utf8");
   const rows = [...table.matchAll(/^\| `(\w+)` \| (.*) \| (.*) \| (.*) \|$/gm)].map(([, name, , , port]) => ({
@@ -292,7 +302,7 @@ function anchorsOf(text) {
 }
 
 /**
- * The properties that an interface of index.d.ts declares itself.
+ * The properties that an interface or a class of index.d.ts declares itself.
  *
  * @param {string} types
  * @param {string} name

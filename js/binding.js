@@ -208,8 +208,6 @@ function load() {
  */
 function bindingOf(addon, triple, folder) {
   const NativeClass = addon.LlamaWorker;
-  // What a worker inherits is there from its beginning.
-  Object.setPrototypeOf(NativeLlamaWorker.prototype, NativeClass.prototype);
   const gpus = gpuBackends({ triple, folder, version: ownVersion(), resolve: installedManifest });
   process.once("exit", () => stopAtExit(NativeClass));
   return { NativeClass, nativeDirectory: folder, gpuBackends: gpus };
@@ -238,17 +236,18 @@ function binding() {
 }
 
 /**
- * What a class extends that is to be the native one.
+ * What one worker has in the addon. Loads the addon.
  *
  * @param {(events: NativeEvent[]) => void} onEvents
+ * @returns {any}
  */
-function NativeLlamaWorker(onEvents) {
+function createNative(onEvents) {
   const { NativeClass, nativeDirectory, gpuBackends } = binding();
-  return Reflect.construct(NativeClass, [onEvents, nativeDirectory, gpuBackends], new.target);
+  return new NativeClass(onEvents, nativeDirectory, gpuBackends);
 }
 
 module.exports = {
-  NativeLlamaWorker: /** @type {any} */ (NativeLlamaWorker),
+  createNative,
   /** Loads the addon. */
   get nativeDirectory() {
     return binding().nativeDirectory;

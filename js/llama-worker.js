@@ -1,5 +1,5 @@
 /**
- * The public class: the native one, with promises, sessions, AbortSignals and ports around it.
+ * The public class: promises, sessions, AbortSignals and ports around the native one, which nobody else gets hold of.
  *
  * Checks no model option and knows no message of the contract: the addon does. Every method returns at once, and the asynchronous ones never
  * throw, they reject.
@@ -7,7 +7,7 @@
 
 "use strict";
 
-const { NativeLlamaWorker } = require("./binding");
+const { createNative } = require("./binding");
 const { LlamaError, callNative, callSite } = require("./errors");
 const { checkFunction, checkSignal, copied, invalidOption, optionsObject } = require("./options");
 const { Outlet, attachPort, checkPort } = require("./port");
@@ -29,7 +29,8 @@ const GENERATIONS = new Set(["generate_completion", "generate_chat_completion"])
  * @typedef {{ message: any, request: Request, isGeneration: boolean, isAborted?: boolean }} WaitingMessage
  */
 
-class LlamaWorker extends NativeLlamaWorker {
+class LlamaWorker {
+  #native;
   #outlet;
   #requests;
   /** @type {((message: any) => void) | null} */
@@ -54,7 +55,7 @@ class LlamaWorker extends NativeLlamaWorker {
     if (port !== undefined && port !== null) checkPort(port);
     const outlet = new Outlet();
     const requests = new Requests(outlet);
-    super(eventReceiver(requests));
+    this.#native = createNative(eventReceiver(requests));
     this.#outlet = outlet;
     this.#requests = requests;
     this.#engine = this.#newEngine();
@@ -74,7 +75,7 @@ class LlamaWorker extends NativeLlamaWorker {
 
   /** @param {import("../index").InitOptions} [options] */
   init(options) {
-    return this.#promise(this.init, () => ({ start: () => super.init(optionsObject("init", options)) }));
+    return this.#promise(this.init, () => ({ start: () => this.#native.init(optionsObject("init", options)) }));
   }
 
   /** @returns {any} */
@@ -94,7 +95,7 @@ class LlamaWorker extends NativeLlamaWorker {
       checkFunction("onProgress", onProgress);
       checkSignal(signal);
       const path = typeof model === "string" ? model : undefined;
-      return { start: () => super.loadModel(loading, path), onProgress, signal };
+      return { start: () => this.#native.loadModel(loading, path), onProgress, signal };
     });
   }
 
@@ -123,7 +124,7 @@ class LlamaWorker extends NativeLlamaWorker {
   /** @param {import("../index").CreateContextOptions} [options] */
   createContext(options) {
     return this.#replace(this.createContext, () => ({
-      start: () => super.createContext(optionsObject("createContext", options)),
+      start: () => this.#native.createContext(optionsObject("createContext", options)),
     }));
   }
 
@@ -135,7 +136,7 @@ class LlamaWorker extends NativeLlamaWorker {
     const id = this.#lastSession + 1;
     this.#lastSession = id;
     await this.#promise(this.createSession, () => ({
-      start: () => super.createSession(id, optionsObject("createSession", options)),
+      start: () => this.#native.createSession(id, optionsObject("createSession", options)),
     }));
     return new ChatSession(new Seat(this.#engine, id));
   }
@@ -156,7 +157,7 @@ class LlamaWorker extends NativeLlamaWorker {
    */
   tokenize(text, options) {
     return this.#promise(this.tokenize, () => ({
-      start: () => super.tokenize(text, optionsObject("tokenize", options)),
+      start: () => this.#native.tokenize(text, optionsObject("tokenize", options)),
     }));
   }
 
@@ -167,7 +168,7 @@ class LlamaWorker extends NativeLlamaWorker {
    */
   detokenize(tokens, options) {
     return this.#promise(this.detokenize, () => ({
-      start: () => super.detokenize(tokens, optionsObject("detokenize", options)),
+      start: () => this.#native.detokenize(tokens, optionsObject("detokenize", options)),
     }));
   }
 
@@ -178,7 +179,7 @@ class LlamaWorker extends NativeLlamaWorker {
    */
   async countTokens(text, options) {
     const tokens = await this.#promise(this.countTokens, () => ({
-      start: () => super.tokenize(text, optionsObject("countTokens", options)),
+      start: () => this.#native.tokenize(text, optionsObject("countTokens", options)),
     }));
     return tokens.length;
   }
@@ -191,7 +192,7 @@ class LlamaWorker extends NativeLlamaWorker {
   applyChatTemplate(messages, options) {
     return this.#promise(this.applyChatTemplate, () => {
       checkMessages(messages);
-      return { start: () => super.applyChatTemplate(messages, optionsObject("applyChatTemplate", options)) };
+      return { start: () => this.#native.applyChatTemplate(messages, optionsObject("applyChatTemplate", options)) };
     });
   }
 
@@ -220,7 +221,7 @@ class LlamaWorker extends NativeLlamaWorker {
    * @param {boolean} [isAborted]
    */
   #send(message, request, isAborted) {
-    const id = callNative(() => super.handleMessage(message, isAborted));
+    const id = callNative(() => this.#native.handleMessage(message, isAborted));
     if (id > 0) this.#track(id, request, { resolve: ignore, reject: ignore });
     // The answer is delivered in the next turn of the event loop, which must still come.
     else setImmediate(() => this);
@@ -275,7 +276,7 @@ class LlamaWorker extends NativeLlamaWorker {
   }
 
   #abortDownloads() {
-    if (!this.#cleanup) super.abortDownloads();
+    if (!this.#cleanup) this.#native.abortDownloads();
   }
 
   /**
@@ -288,7 +289,7 @@ class LlamaWorker extends NativeLlamaWorker {
     // Not with the package: few programs download.
     const { downloadCall } = require("./download");
     const { paths } = await this.#promise(method, () =>
-      downloadCall(models, options, (...args) => super.downloadModel(...args)),
+      downloadCall(models, options, (...args) => this.#native.downloadModel(...args)),
     );
     return Array.isArray(models) ? paths : paths[0];
   }
@@ -298,7 +299,7 @@ class LlamaWorker extends NativeLlamaWorker {
     try {
       // The addon tells how they ended.
       for (const waiting of this.#waiting) throwLater(() => this.#sendWaiting(waiting));
-      const stopped = this.#promise(this.cleanup, () => ({ start: () => super.cleanup() }));
+      const stopped = this.#promise(this.cleanup, () => ({ start: () => this.#native.cleanup() }));
       this.#interrupt();
       await stopped;
     } finally {
@@ -318,7 +319,7 @@ class LlamaWorker extends NativeLlamaWorker {
         /** @type {string} */ method,
         /** @type {any[]} */ args,
         /** @type {any} */ hooks,
-      ) => this.#begin(request, () => NativeLlamaWorker.prototype[method].apply(this, args), hooks),
+      ) => this.#begin(request, () => this.#native[method](...args), hooks),
       requests: this.#requests,
       contextNumber: () => this.#contextNumber,
       replacement: () => this.#replacement,
@@ -391,7 +392,7 @@ class LlamaWorker extends NativeLlamaWorker {
    */
   #abortNative(id) {
     // A worker that was cleaned up has aborted everything already.
-    return this.#cleanup ? false : super.abort(id);
+    return this.#cleanup ? false : this.#native.abort(id);
   }
 }
 

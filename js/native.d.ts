@@ -2,7 +2,7 @@
  * The native class as the addon exports it. Made from src/ by `npm run generate`; the public types are in index.d.ts.
  */
 
-/** The native part of the class that `js/llama-worker.js` extends. */
+/** The native part of the class in `js/llama-worker.js`, which holds one. */
 export declare class LlamaWorker {
   /** Downloads one model or several, beside everything else. */
   downloadModel(modelIds: string | readonly string[], options?: object): number

@@ -31,7 +31,7 @@ use crate::turns::Turns;
 /// write out what they have.
 const TEARDOWN_WAIT: Duration = Duration::from_secs(5);
 
-/// The native part of the class that `js/llama-worker.js` extends.
+/// The native part of the class in `js/llama-worker.js`, which holds one.
 #[napi(custom_finalize)]
 pub struct LlamaWorker {
     pub(crate) handle: Arc<WorkerHandle>,

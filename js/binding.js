@@ -216,7 +216,7 @@ function bindingOf(addon, triple, folder) {
 /**
  * Before exit handlers and static destructors run, no thread may be evaluating. Another thread's environment ends by itself.
  *
- * Which thread this is is asked here and not when the first worker is made: to load that module takes a third of what making one does.
+ * Which thread this is is asked here and not when the first worker is made: to load that module takes a good part of what making one does.
  *
  * @param {{ stopAll(): void }} NativeClass
  */

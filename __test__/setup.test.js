@@ -7,10 +7,12 @@
 "use strict";
 
 const assert = require("node:assert/strict");
+const { execFile } = require("node:child_process");
 const fs = require("node:fs");
 const os = require("node:os");
 const path = require("node:path");
 const { test } = require("node:test");
+const { promisify } = require("node:util");
 const { blockComment, lineComment, spdxCopyrights } = require("../scripts/notices/llama-cpp");
 const { chosenLicense, licenseFiles } = require("../scripts/notices/license-texts");
 const { linkedCrates } = require("../scripts/notices/linked-crates");
@@ -483,4 +485,25 @@ test("notices are read out of source comments", () => {
   const spdx =
     "// SPDX-FileCopyrightText: 2013 A\n// SPDX-FileCopyrightText: 2013 A\n// SPDX-FileCopyrightText: 2009 B\n";
   assert.deepEqual(spdxCopyrights(spdx), ["Copyright (c) 2013 A", "Copyright (c) 2009 B"]);
+});
+
+test("a Python that is too old for the model's making is refused in one sentence", async (context) => {
+  if (process.platform === "win32") return context.diagnostic("a script of bash");
+  const folder = temporaryFolder(context);
+  const make = path.join(__dirname, "..", "models", "tiny-chat", "make");
+  const environment = {
+    ...process.env,
+    PATH: `${folder}:${process.env.PATH}`,
+    TINY_CHAT_BUILD: path.join(folder, "build"),
+  };
+  for (const version of ["Python 3.10.12", "Python 2.7.18"]) {
+    fs.writeFileSync(path.join(folder, "python3"), `#!/bin/sh\necho "${version}"\n`, { mode: 0o755 });
+    const failure = await promisify(execFile)(make, ["--test"], { env: environment }).catch((error) => error);
+    assert.equal(failure.code, 1, version);
+    assert.equal(
+      failure.stderr,
+      `${version} is not what the model is made with: install Python 3.11 or a newer 3.x as python3, then run this again\n`,
+    );
+  }
+  assert.deepEqual(fs.readdirSync(folder), ["python3"]);
 });

@@ -13,6 +13,8 @@ const path = require("node:path");
 const { after, before, test } = require("node:test");
 const { nativeDirectory } = require("../js/binding");
 const { describeFailure, loaderWords } = require("../js/load-failure");
+const { readElf } = require("../scripts/package/elf");
+const { PLATFORMS } = require("../scripts/package/platforms");
 const { CHECKOUT, PLATFORM, run, temporaryFolder } = require("./consumer");
 
 const { version } = require("../package.json");
@@ -81,7 +83,14 @@ async function assertFailure(project, patterns, nodeOptions) {
   return failure;
 }
 
+/** What is provoked is Linux's; the words that are expected are those of this system's C library. Both kinds of words are in the table below, everywhere. */
 const onLinux = { skip: process.platform !== "linux" };
+const isGlibc = process.platform === "linux" && PLATFORMS[PLATFORM].libc === "glibc";
+/** Only glibc's libraries have versions, and only there another C library can be pretended. */
+const onGlibc = { skip: !isGlibc };
+const MISSING = isGlibc
+  ? /libllama-lw\.so: cannot open shared object file/
+  : /Error loading shared library libllama-lw\.so: No such file or directory/;
 
 test("with all its files it loads", async () => {
   const { project, modules } = projectOf("whole");
@@ -133,21 +142,21 @@ test("a library that is missing beside the addon is named", onLinux, async () =>
   const { project, modules } = projectOf("side-car");
   addNative(modules, { omits: "libllama-lw.so" });
   const { cause } = await assertFailure(project, [
-    /libllama-lw\.so: cannot open shared object file/,
+    MISSING,
     /the platform package is incomplete, libllama-lw\.so is missing: reinstall it, .*unpack the whole package/,
   ]);
-  assert.match(cause, /^libllama-lw\.so: cannot open shared object file/);
+  assert.match(cause, new RegExp(`^${MISSING.source}`));
 });
 
-test("a system that is too old is named, with its version", onLinux, async () => {
+test("a system that is too old is named, with its version", onGlibc, async () => {
   const { project, modules } = projectOf("glibc");
   const target = addNative(modules);
   const library = path.join(target, "libllama-lw.so");
   // As if it had been built on a system of the future.
   const bytes = fs.readFileSync(library);
-  const at = bytes.indexOf("GLIBC_2.34\0");
-  assert.ok(at > 0, "the library needs GLIBC_2.34");
-  bytes.write("GLIBC_2.99", at, "latin1");
+  const needed = readElf(library).versions.find((name) => /^GLIBC_2\.\d\d$/.test(name));
+  assert.ok(needed, "the library needs some version of glibc");
+  bytes.write("GLIBC_2.99", bytes.indexOf(`${needed}\0`), "latin1");
   fs.writeFileSync(library, bytes);
   const { glibcVersionRuntime } = /** @type {any} */ (process.report.getReport()).header;
   await assertFailure(project, [
@@ -165,7 +174,7 @@ const MUSL = {
 };
 
 for (const [how, start] of Object.entries(MUSL)) {
-  test(`on musl, told ${how}, the package for musl is asked for`, onLinux, async () => {
+  test(`on musl, told ${how}, the package for musl is asked for`, onGlibc, async () => {
     const { project, modules } = projectOf(`musl ${how}`);
     addNative(modules);
     const program = path.join(project, "program");
@@ -178,14 +187,13 @@ for (const [how, start] of Object.entries(MUSL)) {
       fs.openSync = (file, ...rest) => openSync(file === "/proc/self/exe" ? ${JSON.stringify(program)} : file, ...rest);
       process.report.getReport = () => ({ header: {} });`,
     );
+    const platform = `linux-${process.arch}-musl`;
+    const remedy = PLATFORMS[platform]
+      ? `: install \`llama-worker-${platform}\``
+      : ", and there is no package for this platform";
     await assertFailure(
       project,
-      [
-        /could not be loaded/,
-        new RegExp(
-          `\`${NAME}\` is installed, which is for another system: install \`llama-worker-linux-${process.arch}-musl\``,
-        ),
-      ],
+      [/could not be loaded/, new RegExp(`\`${NAME}\` is installed, which is for another system${remedy}`)],
       ["--require", pretend],
     );
   });
@@ -195,7 +203,10 @@ test("a file that is no library is damaged", onLinux, async () => {
   const { project, modules } = projectOf("damaged");
   const target = addNative(modules);
   fs.writeFileSync(path.join(target, "llama-worker.node"), "not an addon at all, but long enough to be read as one");
-  await assertFailure(project, [/invalid ELF header|file too short/, /damaged or of another architecture: reinstall/]);
+  await assertFailure(project, [
+    /invalid ELF header|file too short|Exec format error/,
+    /damaged or of another architecture: reinstall/,
+  ]);
 });
 
 test("a bundled copy asks to be left outside", async () => {
@@ -263,6 +274,21 @@ test("other systems' words have their remedies", () => {
       "libggml-lw.so: cannot open shared object file: Permission denied",
       /may not read that file: check the rights of it and of its folder/,
     ],
+    [
+      "Error loading shared library /x/llama-worker.node: Exec format error",
+      /damaged or of another architecture: reinstall/,
+    ],
+    [
+      "Error loading shared library libggml-lw.so: Permission denied (needed by /x.node)",
+      /may not read that file: check the rights of it and of its folder/,
+    ],
+    [
+      "Error loading shared library libggml-lw.so: Operation not permitted (needed by /x.node)",
+      /mounted with `noexec`/,
+    ],
+    ["Error relocating /x.node: llama_model_load_from_file: symbol not found", /of different builds: reinstall/],
+    ["Error relocating /x.node: _ZN4llama5thingEv: symbol not found", /of different builds: reinstall/],
+    ["Error relocating /x.node: fcntl64: symbol not found", /another C library/],
     ["/x.node: failed to map segment from shared object", /mounted with `noexec`/],
     ["/x.node: undefined symbol: llama_model_load_from_file", /of different builds: reinstall/],
     [
@@ -311,5 +337,11 @@ test("what is not there at all has its remedies too", () => {
   );
   const nothing = { folder: "llama-worker-freebsd-x64", isInstalled: false, hasAddon: false };
   const message = describeFailure([nothing], { ...system, triple: "freebsd-x64", isSupported: false });
-  assert.match(message, /no package for this platform.*`npm run build`/);
+  assert.match(message, /; there is no package for this platform.*`npm run build`/);
+  const foreign = ["llama-worker-linux-arm64-gnu"];
+  const unsupported = { ...system, triple: "linux-arm64-musl", isSupported: false, foreign };
+  assert.match(
+    describeFailure([{ ...nothing, folder: "llama-worker-linux-arm64-musl" }], unsupported),
+    /; `llama-worker-linux-arm64-gnu` is installed, which is for another system, and there is no package for this platform; build/,
+  );
 });

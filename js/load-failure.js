@@ -52,6 +52,12 @@ const KNOWN_CAUSES = [
       `this system's C++ library is too old: the addon was built here or elsewhere for \`${version}\`; install the published package, which brings its own`,
   },
   {
+    // Before the next: on musl a name of our own libraries that is missing and one of another C library are told alike.
+    cause:
+      /Error relocating \S+ (?:llama|ggml|gguf|common)_\w+: symbol not found|Error relocating \S+ _Z\w*(?:llama|ggml|gguf|common)\w*: symbol not found/,
+    remedy: differentBuilds,
+  },
+  {
     cause:
       /(?:ld-musl|libc\.musl)[^:]*: cannot open shared object|Error loading shared library ld-linux|__\w+: symbol not found|Error relocating/,
     remedy: (_, { triple }) =>
@@ -68,16 +74,17 @@ const KNOWN_CAUSES = [
       "macOS refuses libraries that are not signed as the app is: sign the unpacked `.node`, `.dylib` and `.so` files with the app's own identity",
   },
   {
-    cause: /incompatible architecture|wrong ELF class|invalid ELF header|not a valid Win32 application|file too short/,
+    cause:
+      /incompatible architecture|wrong ELF class|invalid ELF header|Exec format error|not a valid Win32 application|file too short/,
     remedy: (_, { triple }) =>
       `the file is damaged or of another architecture: reinstall \`llama-worker-${triple}\`, and install on the system that runs it`,
   },
   {
-    cause: /cannot open shared object file: Permission denied/,
+    cause: /(?:cannot open shared object file|Error loading shared library \S+): Permission denied/,
     remedy: () => "this process may not read that file: check the rights of it and of its folder",
   },
   {
-    cause: /failed to map segment from shared object/,
+    cause: /failed to map segment from shared object|Error loading shared library \S+: Operation not permitted/,
     remedy: () =>
       "this system does not let code run from that folder: it may be mounted with `noexec`, as temporary folders are; put the package elsewhere",
   },
@@ -92,9 +99,17 @@ const KNOWN_CAUSES = [
   },
   {
     cause: /undefined symbol: \S+|Symbol not found: \S+|The specified procedure could not be found/,
-    remedy: (_, { triple }) => `the files of that folder are of different builds: reinstall \`llama-worker-${triple}\``,
+    remedy: differentBuilds,
   },
 ];
+
+/**
+ * @param {unknown} _
+ * @param {System} system
+ */
+function differentBuilds(_, { triple }) {
+  return `the files of that folder are of different builds: reinstall \`llama-worker-${triple}\``;
+}
 
 /** @param {string} name */
 function missingLibrary(name) {
@@ -147,10 +162,13 @@ function remedyForMissing(places, { triple, isSupported, foreign, isBundled }) {
   if (places.some(({ problem }) => problem)) return `install \`${name}\` in the version of \`llama-worker\``;
   if (places.some(({ folder }) => /\.asar([\\/]|\.unpacked)/.test(folder)))
     return `the package is inside an asar archive, from which no system loads libraries: unpack \`**/node_modules/llama-worker*/**\``;
-  if (!isSupported)
-    return `there is no package for this platform; build the addon in a checkout with \`npm run build\``;
-  if (foreign.length > 0)
-    return `${foreign.map((other) => `\`${other}\``).join(", ")} is installed, which is for another system: install \`${name}\` on the system that runs it (a node_modules folder cannot be copied between systems)`;
+  const others = foreign.map((other) => `\`${other}\``).join(", ");
+  if (!isSupported) {
+    const found = others && `${others} is installed, which is for another system, and `;
+    return `${found}there is no package for this platform; build the addon in a checkout with \`npm run build\``;
+  }
+  if (others)
+    return `${others} is installed, which is for another system: install \`${name}\` on the system that runs it (a node_modules folder cannot be copied between systems)`;
   return `install \`${name}\` (npm leaves it out with \`--omit=optional\`, and where a lock file was made on another system), or build the addon in a checkout with \`npm run build\``;
 }
 

@@ -24,6 +24,7 @@ const {
   withOrigin,
 } = require("../scripts/package/manifests");
 const { packRoot } = require("../scripts/package/pack");
+const { packedComplaint, sourcesOf, unpackPacked } = require("../scripts/package/packed");
 const { gpuBackends } = require("../js/gpu-packages");
 const shipped = require("../js/load-failure");
 const { GLIBC_FLOOR, PLATFORMS, packageNames } = require("../scripts/package/platforms");
@@ -219,13 +220,17 @@ test("the libraries beside the addon are found from its own folder, under names 
   if (process.platform !== "linux") return context.diagnostic("only Linux libraries can be read");
   const libraries = fs.readdirSync(NATIVE).filter((name) => /\.(so|node)$/.test(name));
   assert.ok(libraries.length >= 6, libraries.join(", "));
+  // A developer's build needs the glibc of the system that built it, which may be newer than the one that is promised.
+  const isPackaged =
+    Boolean(process.env.LLAMA_WORKER_NATIVE_DIR) ||
+    libraries.filter((name) => name.startsWith("libggml-cpu-")).length > 1;
   for (const name of libraries) {
     const { soname, needed, runpath, isStripped, versions } = readElf(path.join(NATIVE, name));
     assert.equal(runpath, "$ORIGIN", name);
     assert.ok(isStripped, `${name} is stripped`);
     assert.ok(needed.includes("libc.so.6") || needed.some((library) => library.includes("musl")), `${name}: ${needed}`);
     assert.ok(soname === undefined || (soname === name && soname.endsWith("-lw.so")), `${name}: ${soname}`);
-    assert.deepEqual(versionsAbove(versions, "2.34"), [], name);
+    if (isPackaged) assert.deepEqual(versionsAbove(versions, GLIBC_FLOOR), [], name);
   }
   const addon = readElf(path.join(NATIVE, "llama-worker.node"));
   assert.deepEqual(
@@ -233,6 +238,88 @@ test("the libraries beside the addon are found from its own folder, under names 
     [],
   );
   assert.ok(addon.needed.includes("libllama-lw.so"));
+});
+
+test("what needs a newer glibc than is promised cannot be published, and runs where it was built", (context) => {
+  if (process.platform !== "linux") return context.diagnostic("only Linux libraries can be read");
+  const folder = temporaryFolder(context);
+  const library = path.join(folder, "libggml-base-lw.so");
+  const bytes = fs.readFileSync(path.join(NATIVE, "libggml-base-lw.so"));
+  const version = readElf(path.join(NATIVE, "libggml-base-lw.so")).versions.find((name) =>
+    /^GLIBC_2\.\d\d$/.test(name),
+  );
+  if (!version) return context.diagnostic("musl has no versions");
+  bytes.write("GLIBC_2.99", bytes.indexOf(`${version}\0`), "latin1");
+  fs.writeFileSync(library, bytes);
+  const about = (/** @type {object} */ kind) =>
+    complaints(folder, { libc: "glibc", isGpu: true, ...kind }).filter((text) => text.includes("GLIBC_2.99"));
+  assert.deepEqual(about({}), [
+    `\`libggml-base-lw.so\` needs \`GLIBC_2.99\`, newer than the glibc ${GLIBC_FLOOR} that is promised`,
+  ]);
+  assert.deepEqual(about({ allowsNewerSystem: true }), []);
+});
+
+test("a package tells from which sources it was made, and what others made is refused", async (context) => {
+  const folder = temporaryFolder(context);
+  for (const name of [
+    "js",
+    "index.d.ts",
+    "index.d.mts",
+    "supervisor.d.ts",
+    "package.json",
+    "models/tiny-chat/tiny-chat.gguf",
+  ])
+    fs.cpSync(path.join(CHECKOUT, name), path.join(folder, name), { recursive: true });
+  fs.cpSync(path.join(CHECKOUT, "scripts/package"), path.join(folder, "scripts/package"), { recursive: true });
+  const dist = path.join(folder, "dist");
+  const complaint = () => packedComplaint(folder, "llama-worker", "root");
+  assert.match(String(await complaint()), /^there is no `dist.llama-worker-.*\.tgz`: run `npm run package` first$/);
+  await packRoot(CHECKOUT, dist);
+  assert.equal(await complaint(), undefined);
+  const place = path.join(folder, "place");
+  await unpackPacked(folder, "llama-worker", "root", place);
+  assert.ok(fs.existsSync(path.join(place, "js/index.js")));
+  fs.appendFileSync(path.join(folder, "js/index.js"), "\n");
+  const refusal =
+    /^`dist.llama-worker-.*\.tgz` was made from other sources than those that are here: run `npm run package` first$/;
+  assert.match(String(await complaint()), refusal);
+  await assert.rejects(unpackPacked(folder, "llama-worker", "root", place), { message: refusal });
+});
+
+test("each kind of package has sources of its own", (context) => {
+  const folder = temporaryFolder(context);
+  const hashes = () => /** @type {const} */ (["root", "addon", "gpu"]).map((kind) => sourcesOf(folder, kind));
+  const before = hashes();
+  /** @type {[file: string, changed: boolean[]][]} */
+  const table = [
+    ["js/binding.js", [true, false, false]],
+    ["crates/engine/src/lib.rs", [false, true, false]],
+    ["scripts/package/gpu-backend.js", [false, true, true]],
+    ["Cargo.lock", [false, true, true]],
+    ["docs/api.md", [false, false, false]],
+  ];
+  for (const [name, expected] of table) {
+    fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+    fs.writeFileSync(path.join(folder, name), "anything");
+    assert.deepEqual(
+      hashes().map((hash, index) => hash !== before[index]),
+      expected,
+      name,
+    );
+    fs.rmSync(path.join(folder, name));
+  }
+});
+
+test("a GPU's backend needs nothing that only the machine that builds it has", (context) => {
+  const folder = temporaryFolder(context);
+  if (process.platform !== "linux") return context.diagnostic("only Linux libraries can be read");
+  const library = path.join(folder, "libggml-cuda.so");
+  const bytes = fs.readFileSync(path.join(NATIVE, "libggml-lw.so"));
+  // In the place of another library that it needs.
+  bytes.write("libnccl.so.2\0", bytes.indexOf("libggml-base-lw.so\0"), "latin1");
+  fs.writeFileSync(library, bytes);
+  assert.ok(readElf(library).needed.includes("libnccl.so.2"));
+  assert.ok(complaints(folder, { isGpu: true, libc: "glibc" }).some((text) => text.includes("needs `libnccl.so.2`")));
 });
 
 /** @param {Buffer} bytes of a library; sets the flag in its program header for the stack */
@@ -297,7 +384,8 @@ test("a node or a system without the C++ library is served", (context) => {
   const isForeign = complaints(folder, { libc: "glibc", isGpu: true }).some((text) => text.includes("libstdc++"));
   // A developer's build uses this system's; a package must not.
   assert.equal(isForeign, needed.includes("libstdc++.so.6"));
-  assert.deepEqual(complaints(folder, { libc: "glibc", isGpu: true, allowsSystemCxx: true }), []);
+  const local = { isGpu: true, allowsSystemCxx: true, allowsNewerSystem: true };
+  assert.deepEqual(complaints(folder, { libc: "glibc", ...local }), []);
 });
 
 test("versions of glibc are compared as versions", () => {

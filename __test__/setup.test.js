@@ -26,7 +26,13 @@ const { fillPlatformFolder, librariesOf } = require("../scripts/setup/platform-f
 const { formatDuration } = require("../scripts/setup/report");
 const { rustComplaint } = require("../scripts/setup/rust-toolchain");
 const { hashInputs, readStamp, writeStamp } = require("../scripts/setup/stamp");
-const { howToInstall, packagesFor, requireSystemPackages, unmetNeeds } = require("../scripts/setup/system-packages");
+const {
+  firstKnown,
+  howToInstall,
+  packagesFor,
+  requireSystemPackages,
+  unmetNeeds,
+} = require("../scripts/setup/system-packages");
 const { isAtLeast, parseVersion } = require("../scripts/setup/version");
 const { runNode } = require("./support");
 
@@ -485,6 +491,18 @@ test("notices are read out of source comments", () => {
   const spdx =
     "// SPDX-FileCopyrightText: 2013 A\n// SPDX-FileCopyrightText: 2013 A\n// SPDX-FileCopyrightText: 2009 B\n";
   assert.deepEqual(spdxCopyrights(spdx), ["Copyright (c) 2013 A", "Copyright (c) 2009 B"]);
+});
+
+test("of the names of a system's package the first that it knows is installed, else the last", async () => {
+  const known =
+    (/** @type {string[]} */ ...names) =>
+    async (/** @type {string} */ name) =>
+      names.includes(name);
+  const either = "libasound2t64|libasound2";
+  assert.equal(await firstKnown(either, known("libasound2t64", "libasound2")), "libasound2t64");
+  assert.equal(await firstKnown(either, known("libasound2")), "libasound2");
+  assert.equal(await firstKnown(either, known()), "libasound2");
+  assert.equal(await firstKnown("xvfb", known()), "xvfb");
 });
 
 test("a Python that is too old for the model's making is refused in one sentence", async (context) => {

@@ -13,7 +13,9 @@ require("./setup/node-version").requireNode();
 const { spawn } = require("node:child_process");
 const fs = require("node:fs");
 const path = require("node:path");
-const { packBinaries, packRoot, readManifest } = require("./package/pack");
+const { isDeepStrictEqual } = require("node:util");
+const { packBinaries, packRoot } = require("./package/pack");
+const { packedComplaint, tarballOf, unpack } = require("./package/packed");
 const { PLATFORMS } = require("./package/platforms");
 const { ROOT, setUp } = require("./setup");
 const { npmCommand, runQuietly } = require("./setup/command");
@@ -42,6 +44,13 @@ const NEIGHBOURS = {
   "@fugood/llama.node": "1.7.15",
   "@fugood/node-llama-linux-x64": "1.7.15",
 };
+/** The package that holds the addon of each. */
+const ADDONS = {
+  "llama-worker": `llama-worker-${PLATFORM}`,
+  "node-llama-cpp": "@node-llama-cpp/linux-x64",
+  "@fugood/llama.node": "@fugood/node-llama-linux-x64",
+};
+/** @type {(keyof typeof ADDONS)[][]} */
 const ORDERS = [
   ["llama-worker", "node-llama-cpp", "@fugood/llama.node"],
   ["@fugood/llama.node", "node-llama-cpp", "llama-worker"],
@@ -76,14 +85,14 @@ async function install(folder, dependencies, options = []) {
   );
 }
 
-/** @returns {{ file: string, name: string }[]} */
-function packedBefore() {
-  const { version } = readManifest(ROOT);
-  return ["llama-worker", `llama-worker-${PLATFORM}`].map((name) => {
-    const file = path.join(ROOT, "dist", `${name}-${version}.tgz`);
-    if (!fs.existsSync(file)) throw new StepFailed(`there is no \`${file}\`: run \`npm run package\` first`);
-    return { file, name };
-  });
+/** @returns {Promise<{ file: string, name: string }[]>} */
+async function packedBefore() {
+  const packages = /** @type {const} */ ({ "llama-worker": "root", [`llama-worker-${PLATFORM}`]: "addon" });
+  for (const [name, kind] of Object.entries(packages)) {
+    const complaint = await packedComplaint(ROOT, name, kind);
+    if (complaint) throw new StepFailed(complaint);
+  }
+  return Object.keys(packages).map((name) => ({ file: tarballOf(ROOT, name), name }));
 }
 
 /** @returns {Promise<{ file: string, name: string }[]>} */
@@ -102,10 +111,7 @@ async function installAll(tarballs) {
   await install(PROJECT, NEIGHBOURS, ["--omit=optional"]);
   // Unpacked beside them by hand: npm would look for the other platforms' packages, and tidy up.
   for (const { file, name } of tarballs) {
-    const target = path.join(PROJECT, "node_modules", name);
-    fs.rmSync(target, { recursive: true, force: true });
-    fs.mkdirSync(target, { recursive: true });
-    await runQuietly("tar", ["-xzf", file, "-C", target, "--strip-components=1"]);
+    await unpack(file, path.join(PROJECT, "node_modules", name));
   }
   for (const name of fs.readdirSync(path.join(__dirname, "runtimes"))) {
     fs.copyFileSync(path.join(__dirname, "runtimes", name), path.join(PROJECT, name));
@@ -190,8 +196,21 @@ async function tryNeighbours() {
   for (const order of ORDERS) {
     const { code, signal, output } = await run(process.execPath, ["neighbours.mjs", ...order]);
     const answers = [...output.matchAll(/^ANSWER (.*)$/gm)].map((match) => JSON.parse(match[1]));
+    // With its answer each says what was loaded until then: in this order, and nothing ahead of its turn.
+    const inOrder = [...order, "llama-worker"].map((_, index) =>
+      order
+        .slice(0, index + 1)
+        .map((name) => ADDONS[name])
+        .sort(),
+    );
     const isRight =
-      code === 0 && answers.length === order.length + 1 && answers.every(({ text }) => text.includes("Paris"));
+      code === 0 &&
+      answers.length === order.length + 1 &&
+      answers.every(({ text }) => text.includes("Paris")) &&
+      isDeepStrictEqual(
+        answers.map(({ addons }) => addons),
+        inOrder,
+      );
     process.stdout.write(`in one process, ${order.join(", then ")}: ${isRight ? "ok" : "FAILED"}\n`);
     if (!isRight) failures.push(`${order.join(", ")}: ended with ${signal ?? code}\n${output.slice(-3000)}`);
   }
@@ -201,7 +220,7 @@ async function tryNeighbours() {
 runScript(async () => {
   if (process.platform !== "linux" || process.arch !== "x64")
     throw new StepFailed("these runtimes are for Linux on x64");
-  await installAll(process.argv.includes("--packed") ? packedBefore() : await packNow());
+  await installAll(process.argv.includes("--packed") ? await packedBefore() : await packNow());
   /** @type {Map<string, Outcomes>} */
   const matrix = new Map();
   for (const name of Object.keys(RUNTIMES)) {

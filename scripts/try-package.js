@@ -9,23 +9,25 @@
 const fs = require("node:fs");
 const path = require("node:path");
 const { ROOT } = require("./setup");
-const { runQuietly, runVisibly } = require("./setup/command");
+const { runVisibly } = require("./setup/command");
 const { PLATFORMS } = require("./package/platforms");
-const { readManifest } = require("./package/pack");
+const { tarballOf, unpackPacked } = require("./package/packed");
 const { StepFailed, runScript } = require("./setup/step-failed");
 
 const FOLDER = path.join(ROOT, "target", "tried");
 const LONGEST_TEST_MS = 300_000;
 
-/** @returns {{ platform: string, file: string }} */
-function packed() {
-  const { version } = readManifest(ROOT);
+/** @returns {string} a key of `PLATFORMS` */
+function packedPlatform() {
   const { platform: system, arch } = process;
-  for (const [platform, { os, cpu }] of Object.entries(PLATFORMS)) {
-    const file = path.join(ROOT, "dist", `llama-worker-${platform}-${version}.tgz`);
-    if (os === system && cpu === arch && fs.existsSync(file)) return { platform, file };
-  }
-  throw new StepFailed("there is no package of this platform in `dist/`: run `npm run package` first");
+  const report = /** @type {any} */ (process.report.getReport());
+  const here = report.header.glibcVersionRuntime ? "glibc" : "musl";
+  const found = Object.entries(PLATFORMS).find(
+    ([name, { os, cpu, libc = here }]) =>
+      os === system && cpu === arch && libc === here && fs.existsSync(tarballOf(ROOT, `llama-worker-${name}`)),
+  );
+  if (!found) throw new StepFailed("there is no package of this platform in `dist/`: run `npm run package` first");
+  return found[0];
 }
 
 /** @param {string[]} names */
@@ -36,11 +38,9 @@ function testFiles(names) {
 }
 
 runScript(async () => {
-  const { platform, file } = packed();
+  const platform = packedPlatform();
   const target = path.join(FOLDER, platform);
-  fs.rmSync(target, { recursive: true, force: true });
-  fs.mkdirSync(target, { recursive: true });
-  await runQuietly("tar", ["-xzf", file, "-C", target, "--strip-components=1"]);
+  await unpackPacked(ROOT, `llama-worker-${platform}`, "addon", target);
   const args = [
     "--test",
     `--test-timeout=${LONGEST_TEST_MS}`,

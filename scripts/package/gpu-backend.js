@@ -20,7 +20,8 @@ const { StepFailed } = require("../setup/step-failed");
 const OPTIONS = {
   vulkan: ["-DGGML_VULKAN=ON"],
   // CUDA's own libraries stay outside: cuBLAS alone has several hundred megabytes, and whoever computes with CUDA has them.
-  cuda: ["-DGGML_CUDA=ON", "-DCMAKE_CUDA_ARCHITECTURES=all-major"],
+  // Nor NCCL, for several cards at once: a machine that builds may have it, one that runs need not, and the backend would not load there.
+  cuda: ["-DGGML_CUDA=ON", "-DGGML_CUDA_NCCL=OFF", "-DCMAKE_CUDA_ARCHITECTURES=all-major"],
 };
 
 /**

@@ -12,6 +12,7 @@ const path = require("node:path");
 const { npmCommand, outputOf } = require("../setup/command");
 const { StepFailed } = require("../setup/step-failed");
 const { binariesIn } = require("./checks");
+const { sourcesOf } = require("./packed");
 const { PAPERS, renderManifest, rootManifest, withOrigin } = require("./manifests");
 const { renderSbom } = require("./sbom");
 
@@ -26,7 +27,7 @@ const { renderSbom } = require("./sbom");
  * @returns {Promise<Tarball>}
  */
 async function packRoot(root, destination, { repository } = {}) {
-  const manifest = withOrigin(rootManifest(readManifest(root)), repository);
+  const manifest = { ...withOrigin(rootManifest(readManifest(root)), repository), madeFrom: sourcesOf(root, "root") };
   const { files } = JSON.parse(await npm(["pack", "--dry-run", "--json", "--ignore-scripts"], root))[0];
   return packStaged(destination, (stage) => {
     for (const { path: name } of files) copyInto(stage, root, name);
@@ -49,11 +50,16 @@ async function packBinaries(root, folder, destination, { repository, ...kind }) 
   const [license, notices, sbom] = PAPERS;
   const list = await renderSbom(root, manifest, kind);
   const binaries = binariesIn(place);
+  const madeFrom = sourcesOf(root, kind.isGpu ? "gpu" : "addon");
   const tarball = await packStaged(destination, (stage) => {
     for (const name of [...binaries, "README.md"]) copyInto(stage, place, name);
     for (const name of [license, notices]) copyInto(stage, root, name);
     writeInto(stage, sbom, list);
-    writeInto(stage, "package.json", renderManifest(withOrigin(manifest, repository, `npm/${folder}`)));
+    writeInto(
+      stage,
+      "package.json",
+      renderManifest({ ...withOrigin(manifest, repository, `npm/${folder}`), madeFrom }),
+    );
   });
   const expected = [...binaries, ...PAPERS, "README.md", "package.json"];
   const missing = expected.filter((name) => !tarball.entries.includes(name));

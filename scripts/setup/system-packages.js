@@ -8,7 +8,7 @@
 "use strict";
 
 const { hasLibclang } = require("./libclang");
-const { runQuietly, runVisibly } = require("./command");
+const { outputOf, runQuietly, runVisibly } = require("./command");
 const { say, withProgress } = require("./report");
 const { StepFailed } = require("./step-failed");
 const { isAtLeast, parseVersion } = require("./version");
@@ -176,21 +176,42 @@ function canInstall(machine) {
 }
 
 /**
- * @param {string[]} packages
+ * @param {string} packages one, or several with `|` between them
+ * @param {(name: string) => Promise<boolean>} isKnown
+ * @returns {Promise<string>} the first that the system knows, else the last
+ */
+async function firstKnown(packages, isKnown) {
+  const names = packages.split("|");
+  for (const name of names.slice(0, -1)) if (await isKnown(name)) return name;
+  return names[names.length - 1];
+}
+
+/** @param {string} name */
+async function aptKnows(name) {
+  return /^\s+Candidate: \d/m.test(await outputOf("apt-cache", ["policy", name], { environment: { LC_ALL: "C" } }));
+}
+
+/**
+ * @param {string[]} packages `new|old` is the first of them that the system has
  * @param {boolean} isRoot
  */
 async function installWithApt(packages, isRoot) {
   say(`installing system packages with apt-get: ${packages.join(" ")}`);
   // The password is asked for here, where no progress line overwrites the question.
   if (!isRoot) await runVisibly("sudo", ["-v"]);
-  for (const args of [["update"], ["install", "-y", "--no-install-recommends", ...packages]]) {
+  /** @param {string[]} args */
+  const apt = async (...args) => {
     const [command, ...rest] = [...(isRoot ? [] : ["sudo"]), ...APT, ...args];
     const failure = `apt-get could not install ${packages.join(", ")}`;
     await withProgress(
       () => `apt-get ${args[0]}`,
       () => runQuietly(command, rest, { failure }),
     );
-  }
+  };
+  await apt("update");
+  // Only now the lists are there.
+  const names = await Promise.all(packages.map((name) => firstKnown(name, aptKnows)));
+  await apt("install", "-y", "--no-install-recommends", ...names);
 }
 
-module.exports = { howToInstall, installWithApt, packagesFor, requireSystemPackages, unmetNeeds };
+module.exports = { aptKnows, firstKnown, howToInstall, installWithApt, packagesFor, requireSystemPackages, unmetNeeds };

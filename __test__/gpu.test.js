@@ -15,7 +15,8 @@ const { LlamaWorker, builtInModelPath } = require("../js/index");
 const { nativeDirectory } = require("../js/binding");
 const { gpuBackends } = require("../js/gpu-packages");
 const { PLATFORMS } = require("../scripts/package/platforms");
-const { CHECKOUT, PLATFORM, run, temporaryFolder } = require("./consumer");
+const { gpuManifest } = require("../scripts/package/manifests");
+const { CHECKOUT, PLATFORM, installTarballs, packPackages, run, temporaryFolder } = require("./consumer");
 const { CAPITAL, loadedWorker } = require("./support");
 
 const { version } = require("../package.json");
@@ -130,6 +131,81 @@ describe("with a package that does not work", whereItHasPackages, () => {
       vulkan.message,
       new RegExp(`is version 0\\.0\\.1, which does not fit: install \`llama-worker-${PLATFORM}-vulkan\` ${version}$`),
     );
+  });
+});
+
+describe("installed with the other packages", whereItHasPackages, () => {
+  /** A package of a backend as it is packed, with a library in it that ggml refuses: the reason tells which file was tried. */
+  async function packGpu() {
+    const root = path.join(folder, "made-up");
+    const place = path.join(root, "npm", `${PLATFORM}-vulkan`);
+    fs.mkdirSync(place, { recursive: true });
+    const manifest = gpuManifest(
+      PLATFORM,
+      "vulkan",
+      JSON.parse(fs.readFileSync(path.join(CHECKOUT, "package.json"), "utf8")),
+    );
+    fs.writeFileSync(path.join(place, "package.json"), JSON.stringify(manifest));
+    fs.writeFileSync(path.join(place, "libggml-vulkan.so"), "no library");
+    const stage = path.join(place, "pack");
+    fs.mkdirSync(stage);
+    await run("npm", ["pack", "--ignore-scripts", "--pack-destination", stage], place);
+    const [name] = fs.readdirSync(stage);
+    return { file: path.join(stage, name) };
+  }
+
+  /** @type {{ root: string, platform: string, gpu: string }} */
+  let tarballs;
+  before(async () => {
+    const packed = await packPackages(path.join(folder, "packed"));
+    tarballs = { root: packed.root.file, platform: packed.platform.file, gpu: (await packGpu()).file };
+  });
+
+  /** @param {string} from where `llama-worker` is required */
+  async function triedLibrary(from) {
+    const script = path.join(from, "try.cjs");
+    fs.writeFileSync(script, TRY);
+    const { vulkan } = JSON.parse(await run(process.execPath, [script, "llama-worker", '["vulkan"]'], from));
+    assert.equal(vulkan.code, "BACKEND_UNAVAILABLE");
+    return /failed to load (\S*libggml-vulkan\.so):/.exec(vulkan.message)?.[1] ?? vulkan.message;
+  }
+
+  test("by npm, the backend's package is found", async () => {
+    const project = path.join(folder, "flat");
+    await installTarballs(
+      project,
+      Object.values(tarballs).map((file) => /** @type {any} */ ({ file })),
+    );
+    const expected = path.join(project, "node_modules", `llama-worker-${PLATFORM}-vulkan`, "libggml-vulkan.so");
+    assert.equal(await triedLibrary(project), expected);
+  });
+
+  test("by a package manager that shows each package only what it names, it is found too", async () => {
+    const project = path.join(folder, "strict");
+    const store = (/** @type {string} */ name) => path.join(project, "node_modules/.pnpm", name, "node_modules", name);
+    const names = {
+      root: "llama-worker",
+      platform: `llama-worker-${PLATFORM}`,
+      gpu: `llama-worker-${PLATFORM}-vulkan`,
+    };
+    for (const [kind, name] of Object.entries(names)) {
+      fs.mkdirSync(store(name), { recursive: true });
+      const file = tarballs[/** @type {keyof typeof tarballs} */ (kind)];
+      await run("tar", ["-xzf", file, "-C", store(name), "--strip-components=1"], project);
+    }
+    // What the root package's manifest names lies beside it as a link, and so does in the project what the project names.
+    const { optionalDependencies, peerDependencies } = JSON.parse(
+      fs.readFileSync(path.join(store(names.root), "package.json"), "utf8"),
+    );
+    fs.symlinkSync(store(names.root), path.join(project, "node_modules", names.root), "junction");
+    const link = (/** @type {string} */ name) => {
+      assert.ok(name in { ...optionalDependencies, ...peerDependencies }, name);
+      fs.symlinkSync(store(name), path.join(path.dirname(store(names.root)), name), "junction");
+    };
+    link(names.platform);
+    assert.match(await triedLibrary(project), /^the Vulkan backend is not installed/);
+    link(names.gpu);
+    assert.equal(await triedLibrary(project), path.join(store(names.gpu), "libggml-vulkan.so"));
   });
 });
 

@@ -77,7 +77,19 @@ async function start(context, args) {
   fs.symlinkSync(ROOT, path.join(modules, "llama-worker"), "junction");
 
   process.env.HF_ENDPOINT = hub.endpoint;
-  const { app, ipcMain } = require(played);
+  const { app, ipcMain, utilityProcess } = require(played);
+  const { fork } = utilityProcess;
+  /** @type {Promise<number>[]} how the utility process ended */
+  const endings = [];
+  utilityProcess.fork = (/** @type {Parameters<typeof fork>} */ ...all) => {
+    const child = fork(...all);
+    endings.push(
+      new Promise((resolve) => {
+        child.once("exit", resolve);
+      }),
+    );
+    return child;
+  };
   app.removeAllListeners();
   ipcMain.removeAllListeners();
   app.paths = { userData: dir };
@@ -97,6 +109,9 @@ async function start(context, args) {
   context.after(async () => {
     app.quit();
     assert.equal(await ended, 0);
+    utilityProcess.fork = fork;
+    // It has freed the model and ended by itself; one that is killed has another code.
+    assert.deepEqual(await Promise.all(endings), args.includes("--in-process") ? [] : [0]);
     delete process.env.HF_ENDPOINT;
   });
   return { hub, window, page: new Page(window.world.electronAPI.llm), folder: path.join(dir, "models") };
@@ -200,6 +215,33 @@ for (const [host, args] of /** @type {[string, string[]][]} */ ([
     assert.deepEqual(fs.readdirSync(elsewhere), []);
     assert.equal(hub.fetches, 1);
     assert.ok(window.world.electronAPI.llm);
+  });
+
+  test(`${host}: a frame that the page shows is not heard`, async (context) => {
+    const { hub, window, page } = await start(context, args);
+    const { ipcMain } = require("./fixtures/electron");
+    const { webContents } = window;
+    const message = { type: "download_model", modelId: MODEL };
+    for (const senderFrame of [{}, null]) ipcMain.emit("llama-worker", { sender: webContents, senderFrame }, message);
+    ipcMain.emit("llama-worker", { sender: {}, senderFrame: webContents.mainFrame }, message);
+    // What is heard is answered in its turn.
+    page.llm.downloadModel("hf://o/nowhere");
+    await page.until("error");
+    assert.deepEqual([hub.fetches, page.all("error").length], [0, 1]);
+    // As an Electron that names no frames.
+    ipcMain.emit("llama-worker", { sender: webContents }, { type: "generate_completion", prompt: "Hi" });
+    await page.until("error", 2);
+  });
+
+  test(`${host}: quitting in the middle of an answer ends everything in good order`, async (context) => {
+    const { page } = await start(context, args);
+    page.llm.init({ gpu: false, numThreads: 1 });
+    page.llm.loadModel({ modelPath: builtInModelPath });
+    page.llm.createContext({ threads: 1 });
+    page.llm.generateCompletion("Tell me a long story.");
+    await page.until("chunk");
+    // The rest is asserted where every test ends.
+    assert.deepEqual(page.all("done"), []);
   });
 
   test(`${host}: a page that loads again hears nothing of the download before`, async (context) => {

@@ -4,7 +4,7 @@
  *
  * Finds the port and ends in good order; exports nothing. The port is, in this order:
  *  - in a thread, `workerData.port` when that is a MessagePort, else the thread's own `parentPort`;
- *  - in Electron's utility process, the first port that a message from the parent brings along;
+ *  - in Electron's utility process, the first port that a message from the parent brings along; when it closes, the process frees the model and ends;
  *  - in a forked child process, the process's own channel.
  */
 
@@ -14,15 +14,21 @@ const { once } = require("node:events");
 const { MessagePort, isMainThread, parentPort, workerData } = require("node:worker_threads");
 const { LlamaWorker } = require("./llama-worker");
 
-/** How long a Ctrl-C may wait for the engine, and for a parent that does not read; a decode in progress ends long before. */
+/** How long an end may wait for the engine, and for a parent that does not read; a decode in progress ends long before. */
 const LONGEST_CLEANUP_MS = 3000;
 
-/** @param {any} port */
+/**
+ * @param {any} port
+ * @returns {LlamaWorker | undefined} none where the addon does not load
+ */
 function serve(port) {
   try {
-    endInGoodOrder(new LlamaWorker(port), port);
+    const worker = new LlamaWorker(port);
+    endInGoodOrder(worker, port);
+    return worker;
   } catch (error) {
     reportNoWorker(port, error);
+    return undefined;
   }
 }
 
@@ -65,7 +71,10 @@ function serveFirstPort(parent) {
   const take = (/** @type {{ ports?: any[] }} */ { ports }) => {
     if (!ports?.[0]) return;
     parent.removeListener("message", take);
-    serve(ports[0]);
+    const [port] = ports;
+    const worker = serve(port);
+    // Nobody can reach it any more, and Electron would keep its process.
+    if (worker) port.on("close", () => stopProcess(worker, {}));
   };
   parent.on("message", take);
 }

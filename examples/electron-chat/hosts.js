@@ -10,8 +10,11 @@ const electron = require("electron");
 /**
  * @typedef {object} Host
  * @property {(message: any) => void} post to the worker
- * @property {() => Promise<void>} stop frees the model
+ * @property {() => Promise<void>} stop frees the model, or gives up after three seconds
  */
+
+/** An engine needs one step of its evaluation to notice that it should end. */
+const LONGEST_STOP_MS = 3000;
 
 /**
  * @param {(message: any) => void} onMessage what the worker says
@@ -35,11 +38,16 @@ function utilityProcessHost(onMessage) {
   port2.on("message", ({ data }) => onMessage(data));
   port2.start();
   return {
-    post: (message) => port2.postMessage(message),
+    post: (message) => {
+      if (!isStopping) port2.postMessage(message);
+    },
     stop: async () => {
       isStopping = true;
-      child.kill();
+      // Without its port the worker frees the model and ends by itself.
+      port2.close();
+      const timer = setTimeout(() => child.kill(), LONGEST_STOP_MS);
       await ended;
+      clearTimeout(timer);
     },
   };
 }
@@ -52,7 +60,15 @@ function mainProcessHost(onMessage) {
   const { LlamaWorker } = require("llama-worker");
   const worker = new LlamaWorker();
   worker.onMessage = onMessage;
-  return { post: (message) => worker.handleMessage(message), stop: () => worker.cleanup() };
+  return {
+    post: (message) => worker.handleMessage(message),
+    stop: async () => {
+      const late = new Promise((resolve) => {
+        setTimeout(resolve, LONGEST_STOP_MS);
+      });
+      await Promise.race([worker.cleanup(), late]);
+    },
+  };
 }
 
 module.exports = { mainProcessHost, utilityProcessHost };

@@ -12,8 +12,6 @@ const { mainProcessHost, utilityProcessHost } = require("./hosts");
 
 /** The one name under which messages of the contract travel, in both directions. */
 const CHANNEL = "llama-worker";
-/** An engine needs one step of its evaluation to notice that it should end. */
-const LONGEST_STOP_MS = 3000;
 
 /** @type {import("./hosts").Host | undefined} */
 let host;
@@ -26,6 +24,17 @@ let host;
 function forWorker(message) {
   if (message?.type !== "download_model") return message;
   return { ...message, options: { dir: path.join(app.getPath("userData"), "models") } };
+}
+
+/**
+ * Only our own page may speak to the model, not a frame that it shows. Before Electron 17 an event names no frame.
+ *
+ * @param {import("electron").IpcMainEvent} event
+ * @param {BrowserWindow} window
+ */
+function isOurPage({ sender, senderFrame }, window) {
+  if (sender !== window.webContents) return false;
+  return senderFrame === undefined || senderFrame === window.webContents.mainFrame;
 }
 
 function openWindow() {
@@ -46,8 +55,7 @@ function openWindow() {
   });
   host = started;
   ipcMain.on(CHANNEL, (event, message) => {
-    // Only our own page may speak to the model, not a frame that it shows.
-    if (event.sender === window.webContents) started.post(forWorker(message));
+    if (isOurPage(event, window)) started.post(forWorker(message));
   });
   // A page that loads again starts over; what was generated or downloaded for the one before has nobody to hear of it.
   window.webContents.on("did-start-loading", () => {
@@ -67,6 +75,5 @@ app.on("before-quit", (event) => {
   const stopping = host;
   host = undefined;
   const exit = () => app.exit(0);
-  setTimeout(exit, LONGEST_STOP_MS);
   stopping.stop().then(exit, exit);
 });

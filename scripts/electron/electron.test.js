@@ -42,6 +42,10 @@ async function play(app, scenario, args = [], environment = {}) {
   assert.deepEqual([code, signal], [0, null], output);
   const result = /^RESULT (.*)$/m.exec(output);
   assert.ok(result, output);
+  // It frees the model and ends by itself, also in mid-answer; nobody has to kill it.
+  const hasUtilityProcess = scenario !== "port" && !args.includes("--in-process");
+  const endings = [...output.matchAll(/^UTILITY PROCESS ENDED (.*)$/gm)].map(([, ending]) => ending);
+  if (hasUtilityProcess) assert.deepEqual(endings, ["0"], output);
   return JSON.parse(result[1]);
 }
 

@@ -159,8 +159,15 @@ const SCENARIOS = {
 
 const scenario = process.env.SCENARIO || "";
 if (process.env.USER_DATA) app.setPath("userData", process.env.USER_DATA);
-if (!electron.utilityProcess)
-  Object.defineProperty(electron, "utilityProcess", { value: require("./utility-process") });
+if (!electron.utilityProcess) {
+  const played = require("./utility-process");
+  const fork = (/** @type {string} */ script, /** @type {string[]} */ args) => {
+    const child = played.fork(script, args);
+    child.once("exit", (code) => process.stdout.write(`UTILITY PROCESS ENDED ${code}\n`));
+    return child;
+  };
+  Object.defineProperty(electron, "utilityProcess", { value: { fork } });
+}
 
 app.on("web-contents-created", (_event, page) => {
   page.once("did-finish-load", async () => {

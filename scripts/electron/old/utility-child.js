@@ -40,7 +40,8 @@ const ports = new Map();
 const parentPort = new EventEmitter();
 Object.defineProperty(process, "parentPort", { value: parentPort });
 
-process.on("message", (/** @type {any} */ { message, ports: numbers, port, data }) => {
+process.on("message", (/** @type {any} */ { message, ports: numbers, port, data, closed }) => {
+  if (closed !== undefined) return ports.get(closed)?.close();
   if (port !== undefined) return ports.get(port)?.deliver(data);
   for (const number of numbers) ports.set(number, new Port(number));
   parentPort.emit("message", {

@@ -36,6 +36,9 @@ class UtilityProcess extends EventEmitter {
       port.on("message", (/** @type {any} */ { data }) => {
         if (this.child.connected) this.child.send({ port: number, data });
       });
+      port.on("close", () => {
+        if (this.child.connected) this.child.send({ closed: number });
+      });
       port.start();
       return number;
     });

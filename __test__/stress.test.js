@@ -36,13 +36,37 @@ test("rounds of generations and loads leave nothing behind", () =>
   passes("soak.js", ["--count", "80", "--seed", "8", "--seconds", "5"], /open files/));
 
 test("a run that finds something fails", async () => {
-  const { allWork, fault, halfFiles, ENDS, MOMENTS } = require("../stress/lifetimes");
-  const ended = { code: 0, signal: null, output: "all ended" };
+  const { allWork, fault, halfFiles, idleStrikes, ENDS, MOMENTS } = require("../stress/lifetimes");
+  const struck = "struck while pending\n";
+  const ended = { code: 0, signal: null, output: `${struck}all ended\n`, errors: "" };
   assert.equal(fault("cleanup", ended), undefined);
   assert.match(String(fault("cleanup", { ...ended, signal: "SIGSEGV" })), /died of SIGSEGV/);
   assert.match(String(fault("cleanup", { ...ended, signal: "SIGKILL" })), /did not end by itself/);
   assert.match(String(fault("exit", ended)), /ended with 0, expected 3/);
-  assert.match(String(fault("cleanup", { ...ended, output: "2 threads are left" })), /not come to its end\n2 threads/);
+  assert.match(
+    String(fault("cleanup", { ...ended, output: `${struck}2 threads are left` })),
+    /not come to its end\n[\s\S]*2 threads/,
+  );
+  assert.match(String(fault("cleanup", ended, 2)), /came to 1 of 2 moments/);
+  assert.match(String(fault("exit", { ...ended, code: 3, output: "" })), /came to 0 of 1 moments/);
+  assert.match(String(fault("interrupt", { ...ended, output: "" })), /came to 0 of 1 moments/);
+  for (const end of ["throw", "throw in a callback"]) {
+    const thrown = { ...ended, code: 1, output: struck, errors: "Expected [Error]: nobody catches this\n" };
+    assert.equal(fault(end, thrown), undefined);
+    assert.match(String(fault(end, { ...thrown, errors: "TypeError: is no function" })), /not of what it was to throw/);
+  }
+  const shares = (/** @type {number} */ count, /** @type {number} */ pending) =>
+    idleStrikes(
+      new Map([
+        ["one", { count, pending }],
+        ["other", { count: 100, pending: 100 }],
+      ]),
+    );
+  assert.deepEqual(shares(10, 5), []);
+  assert.match(shares(10, 4)[0], /one: only 4 of 10/);
+  assert.match(shares(100, 55)[0], /all ends: only 155 of 200/);
+  const [only, ...noOther] = allWork({ count: 1, from: 3, only: "port closed during decode" });
+  assert.deepEqual([only, noOther], [{ end: "port closed", moment: "decode", number: 3, count: 1 }, []]);
   const work = [...allWork({ count: 25, from: 10 })];
   const total = work.reduce((sum, { count }) => sum + count, 0);
   assert.equal(total, 25 * Object.keys(ENDS).length * MOMENTS.length);
@@ -55,6 +79,31 @@ test("a run that finds something fails", async () => {
   const { growth } = require("../stress/soak");
   const samples = Array.from({ length: 20 }, (_, index) => ({ rss: 100 + index, handles: 7, threads: 2 + index }));
   assert.ok(growth(samples).rss > 0.02 && growth(samples).threads > 0 && growth(samples).handles === 0);
+  const { missedAborts } = require("../stress/soak");
+  assert.deepEqual(missedAborts({ tried: 40, aborted: 4 }), []);
+  assert.match(missedAborts({ tried: 40, aborted: 3 })[0], /only 3 of 40/);
+  assert.match(missedAborts({ tried: 0, aborted: 0 })[0], /only 0 of 0/);
+});
+
+test("a process that loaded damaged files and dies at its exit has died", () => {
+  const { MOST_MEMORY, fault } = require("../stress/fuzz");
+  const ended = { code: 0, signal: null, memory: 1 };
+  assert.equal(fault(ended), undefined);
+  assert.equal(fault({ ...ended, signal: "SIGSEGV", code: null }), "died of SIGSEGV");
+  assert.equal(fault({ ...ended, code: 1 }), "died of exit code 1");
+  assert.match(String(fault({ ...ended, memory: MOST_MEMORY + 1 })), /^holds/);
+  assert.match(String(fault({ code: 0, signal: null })), /before it had done its files/);
+  assert.equal(fault({ code: null, signal: "SIGKILL", killed: "enough" }), undefined);
+  assert.equal(fault({ code: null, signal: "SIGSEGV", killed: "enough" }), "died of SIGSEGV");
+  assert.equal(fault({ code: null, signal: "SIGKILL", killed: "stuck" }), "stood still");
+  assert.equal(fault({ code: null, signal: "SIGKILL" }), "died of SIGKILL");
+});
+
+test("a long run that was cut short fails", () => {
+  const { cutShort } = require("../stress/options");
+  assert.deepEqual(cutShort({ done: 5, count: 99 }, 100), []);
+  assert.deepEqual(cutShort({ done: 100, count: 100 }, 100), []);
+  assert.deepEqual(cutShort({ done: 99, count: 100 }, 100), ["it was cut short: 99 of 100 were done"]);
 });
 
 test("the models that are damaged are valid to begin with", async (context) => {

@@ -8,9 +8,9 @@ const os = require("node:os");
 const { parseArgs } = require("node:util");
 
 /**
- * @typedef {{ count: number, seed: number, seconds: number, from: number, jobs: number }} Options
+ * @typedef {{ count: number, seed: number, seconds: number, from: number, jobs: number, only?: string }} Options
  *   `seconds`: the run ends after this time even when the count is not reached; `from`: the first number, to repeat a failure or to go on; `jobs`: how
- *   many processes run at a time, in runs of many processes
+ *   many processes run at a time, in runs of many processes; `only`: the one part of a run that has several
  */
 
 /**
@@ -25,6 +25,7 @@ function readOptions(defaults) {
       seconds: { type: "string" },
       from: { type: "string" },
       jobs: { type: "string" },
+      only: { type: "string" },
     },
   });
   const number = (
@@ -42,6 +43,7 @@ function readOptions(defaults) {
     seconds: number("seconds", Number.POSITIVE_INFINITY),
     from: number("from", 0),
     jobs: Math.max(1, number("jobs", os.availableParallelism())),
+    only: values.only,
   };
 }
 
@@ -67,6 +69,17 @@ function row(name, value) {
 }
 
 /**
+ * A long run that its time limit ended has not shown what it is for. A short one is the part that fits into `npm test`.
+ *
+ * @param {{ done: number, count: number }} run
+ * @param {number} longCount from so many on a run is a long one
+ * @returns {string[]} what failed
+ */
+function cutShort({ done, count }, longCount) {
+  return count >= longCount && done < count ? [`it was cut short: ${done} of ${count} were done`] : [];
+}
+
+/**
  * Runs a whole program: prints what is wrong and makes the exit code tell it.
  *
  * @param {() => Promise<string[]>} program gives what failed, in sentences
@@ -83,4 +96,4 @@ async function runStress(program) {
   }
 }
 
-module.exports = { readOptions, row, runStress, timeLimit };
+module.exports = { cutShort, readOptions, row, runStress, timeLimit };

@@ -4,7 +4,8 @@
  *
  *   node stress/soak.js [--count 10000] [--seed 1] [--seconds …]
  *
- * `--count` generations, and a tenth of it loads; `--seconds` for each of the two.
+ * `--count` generations, and a tenth of it loads; `--seconds` for each of the two. A long run that `--seconds` cut short fails, and so does one without aborts.
+ * Which generations are aborted, and when, and what they would have said is chosen by the seed.
  */
 
 "use strict";
@@ -12,7 +13,7 @@
 const fs = require("node:fs");
 const { LlamaWorker, builtInModelPath } = require("../js/index");
 const { gain, memoryGrowth, memoryInUse, rowOfMemory, runSteadily } = require("./memory");
-const { readOptions, row, runStress, timeLimit } = require("./options");
+const { cutShort, readOptions, row, runStress, timeLimit } = require("./options");
 const { Random } = require("./random");
 
 const SESSIONS = 8;
@@ -25,6 +26,8 @@ const LONG = ["Tell me a long story.", "Count from 1 to 30.", "What can you do?"
 const MOST_GROWTH = 0.02;
 /** Fewer generations are all warm-up. */
 const LONG_COUNT = 2000;
+/** The smallest share of the generations to be aborted that really was; the others had said everything by then. */
+const LEAST_ABORTED = 0.1;
 /** How many samples a curve has. */
 const SAMPLES = 20;
 
@@ -94,7 +97,19 @@ function report(name, { done, count, samples, seconds }, isLong) {
   if (grown.handles > 0) failures.push(`${name}: ${grown.handles} files more are open`);
   if (grown.threads > 0) failures.push(`${name}: ${grown.threads} threads more run`);
   if (done === 0) failures.push(`${name}: nothing was done`);
+  if (isLong) failures.push(...cutShort({ done, count }, 0).map((failure) => `${name}: ${failure}`));
   return failures;
+}
+
+/**
+ * Whether aborts struck what they were meant for.
+ *
+ * @param {{ tried: number, aborted: number }} aborts
+ * @returns {string[]} what failed
+ */
+function missedAborts({ tried, aborted }) {
+  const isEnough = aborted > 0 && aborted >= LEAST_ABORTED * tried;
+  return isEnough ? [] : [`only ${aborted} of ${tried} generations were aborted before their end`];
 }
 
 /** @param {any} session @param {Random} random */
@@ -105,14 +120,22 @@ async function knownAnswer(session, random) {
   if (text !== answer) throw new Error(`\`${question}\` was answered by \`${text}\`, expected \`${answer}\``);
 }
 
-/** @param {any} session @param {Random} random */
+/**
+ * @param {any} session
+ * @param {Random} random
+ * @returns {Promise<boolean>} whether the abort came before the end of the answer
+ */
 async function abortedAnswer(session, random) {
   const stop = new AbortController();
+  const question = random.of(LONG);
+  const options = { maxTokens: 20 + random.below(60), temperature: 0.7, seed: random.below(2 ** 31) };
   const timer = setTimeout(() => stop.abort(), random.below(30));
   try {
-    await session.generate(random.of(LONG), { maxTokens: 1 + random.below(60), temperature: 0.7, signal: stop.signal });
+    await session.generate(question, { ...options, signal: stop.signal });
+    return false;
   } catch (error) {
     if (/** @type {any} */ (error)?.name !== "AbortError") throw error;
+    return true;
   } finally {
     clearTimeout(timer);
   }
@@ -120,52 +143,61 @@ async function abortedAnswer(session, random) {
 
 /** @param {{ count: number, seed: number, seconds: number }} options */
 async function generations({ count, seed, seconds }) {
-  const random = new Random(seed);
   const worker = new LlamaWorker();
   await worker.init({ gpu: false, numThreads: 1 });
   await worker.loadModel(builtInModelPath);
   await worker.createContext({ threads: 1, contextSize: 2048 });
-  const sessions = await Promise.all(Array.from({ length: SESSIONS }, () => worker.createSession()));
+  const made = await Promise.all(Array.from({ length: SESSIONS }, () => worker.createSession()));
+  // Each has numbers of its own, which do not hang on which of them is faster.
+  const sessions = made.map((session, index) => ({ session, random: new Random(seed, index) }));
+  const aborts = { tried: 0, aborted: 0 };
+  const step = async (/** @type {any} */ session, /** @type {Random} */ random) => {
+    if (random.once(4)) return knownAnswer(session, random);
+    aborts.tried += 1;
+    if (await abortedAnswer(session, random)) aborts.aborted += 1;
+  };
   try {
-    return await repeated(Math.ceil(count / SESSIONS), { seconds }, async () => {
-      await Promise.all(sessions.map((session) => (random.once(4) ? knownAnswer : abortedAnswer)(session, random)));
+    const run = await repeated(Math.ceil(count / SESSIONS), { seconds }, async () => {
+      await Promise.all(sessions.map(({ session, random }) => step(session, random)));
     });
+    return { ...run, aborts };
   } finally {
     await worker.cleanup();
   }
 }
 
-/** @param {{ count: number, seed: number, seconds: number }} options */
-async function loads({ count, seed, seconds }) {
+/**
+ * Workers from their beginning to their end, each with a thread of its own. Every other one loads the model again in place of the first.
+ *
+ * @param {{ count: number, seed: number, seconds: number }} options
+ */
+function loads({ count, seed, seconds }) {
   const random = new Random(seed);
-  const worker = new LlamaWorker();
-  await worker.init({ gpu: false, numThreads: 1 });
-  try {
-    return await repeated(count, { seconds }, async (number) => {
-      await worker.loadModel(builtInModelPath);
-      await worker.createContext({ threads: 1, contextSize: 512 });
-      if (number % 10 === 0)
-        await knownAnswer(
-          { reset: async () => {}, generate: (/** @type {any} */ question) => worker.generate(question) },
-          random,
-        );
-      // Also a worker of its own from beginning to end, which takes a thread and gives it back.
-      if (number % 10 === 5) await new LlamaWorker().cleanup();
-    });
-  } finally {
-    await worker.cleanup();
-  }
+  return repeated(count, { seconds }, async (number) => {
+    const worker = new LlamaWorker();
+    try {
+      await worker.init({ gpu: false, numThreads: 1 });
+      for (let times = 1 + (number % 2); times > 0; times--) {
+        await worker.loadModel(builtInModelPath);
+        await worker.createContext({ threads: 1, contextSize: 512 });
+      }
+      if (number % 10 === 0) await knownAnswer(worker.session, random);
+    } finally {
+      await worker.cleanup();
+    }
+  });
 }
 
 /** @param {import("./options").Options} options */
 async function soak(options) {
   const isLong = options.count >= LONG_COUNT;
   const talked = await generations(options);
-  const failures = report(`rounds of ${SESSIONS} generations`, talked, isLong);
+  const failures = report(`rounds of ${SESSIONS} generations (seed ${options.seed})`, talked, isLong);
+  row("  aborted before their end", `${talked.aborts.aborted} of ${talked.aborts.tried}`);
   const loaded = await loads({ ...options, count: Math.ceil(options.count / 10) });
-  return [...failures, ...report("loads", loaded, isLong)];
+  return [...failures, ...missedAborts(talked.aborts), ...report("loads", loaded, isLong)];
 }
 
 if (require.main === module) runSteadily(__filename, () => void runStress(() => soak(readOptions({ count: 10_000 }))));
 
-module.exports = { generations, growth, loads, soak };
+module.exports = { generations, growth, loads, missedAborts, soak };

@@ -6,8 +6,10 @@
 "use strict";
 
 const assert = require("node:assert/strict");
+const { execFile } = require("node:child_process");
 const fs = require("node:fs");
 const path = require("node:path");
+const { promisify } = require("node:util");
 const { builtInModelPath } = require("../js/index");
 const { finished, freshFolder, hubAndFolder, keptBytes } = require("./download-support");
 const { FILE, MODEL, REPOSITORY, SIZE } = require("./fixtures/hub");
@@ -116,6 +118,53 @@ async function start(context, args) {
   });
   return { hub, window, page: new Page(window.world.electronAPI.llm), folder: path.join(dir, "models") };
 }
+
+/** What a block may take for granted: Electron's main process, a window and a worker. */
+const AROUND = `
+  const { app, ipcMain, MessageChannelMain, utilityProcess } = require("electron");
+  const path = require("node:path");
+  const window = /** @type {import("electron").BrowserWindow} */ ({});
+  const worker = /** @type {import("llama-worker").LlamaWorker} */ ({});
+`;
+
+test("the blocks for Electron in README and docs fit Electron's types and ours", async (context) => {
+  // Inside the checkout, from which the types are found.
+  fs.mkdirSync(path.join(ROOT, "target"), { recursive: true });
+  const place = fs.mkdtempSync(path.join(ROOT, "target", "electron-blocks-"));
+  context.after(() => fs.rmSync(place, { recursive: true }));
+  const pages = [
+    "README.md",
+    "README.pt-BR.md",
+    ...fs.readdirSync(path.join(ROOT, "docs")).map((name) => `docs/${name}`),
+  ];
+  const blocks = pages.flatMap((page) => {
+    const text = fs.readFileSync(path.join(ROOT, page), "utf8").replaceAll("\r\n", "\n");
+    return [...text.matchAll(/^```js electron\n([\s\S]*?)^```$/gm)].map(([, code]) => ({ page, code }));
+  });
+  assert.ok(blocks.length >= 4);
+  for (const [index, { page, code }] of blocks.entries()) {
+    // A block of its own, in which what it requires may have the names of what is around it.
+    const source = `// ${page}\n${AROUND}\nasync function run() {\n${code}}\nmodule.exports = { run };\n`;
+    fs.writeFileSync(path.join(place, `block-${index}.cjs`), source);
+  }
+  fs.writeFileSync(path.join(place, "wrong.cjs"), `${AROUND}\nworker.loadModel(17);\nutilityProcess.spawn("x");\n`);
+  const config = {
+    extends: path.join(EXAMPLE, "tsconfig.json"),
+    compilerOptions: { types: ["electron", "node"], noUnusedLocals: false },
+    include: ["*.cjs"],
+  };
+  fs.writeFileSync(path.join(place, "tsconfig.json"), JSON.stringify(config));
+  const tsc = path.join(ROOT, "node_modules/typescript/bin/tsc");
+  const { stdout } = await promisify(execFile)(process.execPath, [tsc, "-p", place, "--pretty", "false"]).catch(
+    (error) => error,
+  );
+  // The last file shows that types are looked at.
+  const complaints = stdout.split("\n").filter((/** @type {string} */ line) => line.includes("error TS"));
+  assert.deepEqual(
+    complaints.map((/** @type {string} */ line) => /wrong\.cjs\(\d+,\d+\): error (TS\d+)/.exec(line)?.[1] ?? line),
+    ["TS2769", "TS2339"],
+  );
+});
 
 for (const [host, args] of /** @type {[string, string[]][]} */ ([
   ["the utility process", []],

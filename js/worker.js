@@ -4,7 +4,8 @@
  *
  * Finds the port and ends in good order; exports nothing. The port is, in this order:
  *  - in a thread, `workerData.port` when that is a MessagePort, else the thread's own `parentPort`;
- *  - in Electron's utility process, the first port that a message from the parent brings along; when it closes, the process frees the model and ends;
+ *  - in Electron's utility process, the first port that a message from the parent brings along. When that closes, or the
+ *    parent posts `{ type: "stop" }` to the process, it frees the model and ends;
  *  - in a forked child process, the process's own channel.
  */
 
@@ -73,8 +74,12 @@ function serveFirstPort(parent) {
     parent.removeListener("message", take);
     const [port] = ports;
     const worker = serve(port);
-    // Nobody can reach it any more, and Electron would keep its process.
-    if (worker) port.on("close", () => stopProcess(worker, {}));
+    if (!worker) return;
+    // Without its port nobody can reach it any more, and Electron would keep its process.
+    port.on("close", () => stopProcess(worker, {}));
+    parent.on("message", (/** @type {{ data: any }} */ { data }) => {
+      if (data?.type === "stop") stopProcess(worker, {});
+    });
   };
   parent.on("message", take);
 }

@@ -43,8 +43,8 @@ function utilityProcessHost(onMessage) {
     },
     stop: async () => {
       isStopping = true;
-      // Without its port the worker frees the model and ends by itself.
-      port2.close();
+      // To the process, not over the port: it frees the model and ends by itself.
+      child.postMessage({ type: "stop" });
       const timer = setTimeout(() => child.kill(), LONGEST_STOP_MS);
       await ended;
       clearTimeout(timer);

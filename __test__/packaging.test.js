@@ -27,7 +27,8 @@ const { packRoot } = require("../scripts/package/pack");
 const { packedComplaint, sourcesOf, unpackPacked } = require("../scripts/package/packed");
 const { gpuBackends } = require("../js/gpu-packages");
 const shipped = require("../js/load-failure");
-const { GLIBC_FLOOR, PLATFORMS, packageNames } = require("../scripts/package/platforms");
+const { GLIBC_FLOOR, PLATFORMS, SIZE_LIMIT, packageNames } = require("../scripts/package/platforms");
+const { sizeComplaint, sizeInReadme } = require("../scripts/package/readme-size");
 const { releaseChangelog, setVersion } = require("../scripts/release/edits");
 
 const CHECKOUT = path.join(__dirname, "..");
@@ -308,6 +309,20 @@ test("each kind of package has sources of its own", (context) => {
     );
     fs.rmSync(path.join(folder, name));
   }
+});
+
+test("the README tells our own size as it was packed", () => {
+  const [english, portuguese] = ["README.md", "README.pt-BR.md"].map((name) =>
+    fs.readFileSync(path.join(CHECKOUT, name), "utf8").replaceAll("\r\n", "\n"),
+  );
+  const said = sizeInReadme(english);
+  assert.equal(sizeInReadme(portuguese), said);
+  assert.ok(said <= SIZE_LIMIT);
+  // The first lines say it too.
+  for (const text of [english, portuguese]) assert.ok(text.slice(0, 2500).includes(` ${said / 1_000_000} MB `));
+  assert.equal(sizeComplaint(english, said + 900_000), undefined);
+  assert.match(String(sizeComplaint(english, said - 1_200_000)), /^the README says that the packages have .* MB, and/);
+  assert.throws(() => sizeInReadme("# llama-worker"), /no row of sizes/);
 });
 
 test("a GPU's backend needs nothing that only the machine that builds it has", (context) => {

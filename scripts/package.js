@@ -18,6 +18,7 @@ const { buildGpuBackend } = require("./package/gpu-backend");
 const { withOrigin } = require("./package/manifests");
 const { packBinaries, packRoot } = require("./package/pack");
 const { PLATFORMS, SIZE_LIMIT } = require("./package/platforms");
+const { sizeComplaint } = require("./package/readme-size");
 const { ROOT } = require("./setup");
 const { outputOf } = require("./setup/command");
 const { thisMachine } = require("./setup/machine");
@@ -65,6 +66,9 @@ async function packageAddon(origin) {
   const unpacked = tarballs.reduce((sum, tarball) => sum + tarball.unpacked, 0);
   if (platform.os === "linux" && unpacked > SIZE_LIMIT)
     throw new StepFailed(`unpacked they have ${megabytes(unpacked)}, expected at most ${megabytes(SIZE_LIMIT)}`);
+  const complaint =
+    name === "linux-x64-gnu" && sizeComplaint(fs.readFileSync(path.join(ROOT, "README.md"), "utf8"), unpacked);
+  if (complaint) throw new StepFailed(complaint);
 }
 
 /**

@@ -27,7 +27,11 @@ test("damaged model files are errors or models", () =>
   passes("fuzz.js", ["--count", "30", "--seed", "8", "--seconds", "8"], /process deaths +0/));
 
 test("hostile messages and options are answered", () =>
-  passes("hostile.js", ["--count", "100", "--seed", "8", "--seconds", "5"], /hostile calls and messages/));
+  passes(
+    "hostile.js",
+    ["--count", "100", "--seed", "8", "--seconds", "5"],
+    /a prompt of 10 MB in one row +PROMPT_TOO_LONG[\s\S]*a stop string of 1 MB +accepted[\s\S]*a grammar that explodes +INVALID_GRAMMAR/,
+  ));
 
 test("workers, threads and processes end at any moment", () =>
   passes("lifetimes.js", ["--count", "1", "--seed", "8", "--seconds", "8"], /terminate during load +1/));
@@ -104,6 +108,20 @@ test("a long run that was cut short fails", () => {
   assert.deepEqual(cutShort({ done: 5, count: 99 }, 100), []);
   assert.deepEqual(cutShort({ done: 100, count: 100 }, 100), []);
   assert.deepEqual(cutShort({ done: 99, count: 100 }, 100), ["it was cut short: 99 of 100 were done"]);
+});
+
+test("a memory check that ran no test fails", () => {
+  const { filtersWithoutTests } = require("../scripts/memcheck");
+  const lines = [
+    "running 2 tests",
+    "test llama::gguf::one ... ok",
+    "test chat::two ... ok",
+    "test result: ok. 2 passed",
+  ];
+  assert.deepEqual(filtersWithoutTests(["llama::", "chat::"], lines), []);
+  assert.deepEqual(filtersWithoutTests(["llama::", "text::"], lines), ["text::"]);
+  assert.deepEqual(filtersWithoutTests(["nonsense"], ["running 0 tests"]), ["nonsense"]);
+  assert.deepEqual(filtersWithoutTests([], ["running 0 tests"]), ["any name"]);
 });
 
 test("the models that are damaged are valid to begin with", async (context) => {

@@ -93,7 +93,17 @@ const TYPES = [
     "abort",
     "tool_result",
   ],
-  ...["abort_download", "create_session", "nobody knows", "__proto__", "constructor", "toString", "", "\ud800"],
+  ...[
+    "download_model",
+    "abort_download",
+    "create_session",
+    "nobody knows",
+    "__proto__",
+    "constructor",
+    "toString",
+    "",
+    "\ud800",
+  ],
 ];
 
 const NUMBERS = [

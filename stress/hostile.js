@@ -7,18 +7,23 @@
 
 "use strict";
 
+const { once } = require("node:events");
+const fs = require("node:fs");
+const net = require("node:net");
+const os = require("node:os");
+const path = require("node:path");
 const { MessageChannel } = require("node:worker_threads");
 const { setTimeout: sleep } = require("node:timers/promises");
 const { inspect } = require("node:util");
 const { LlamaError, LlamaWorker, builtInModelPath } = require("../js/index");
-const { TEXTS, TYPES, Thrown, anyObject, anyValue, nested } = require("./hostile-values");
+const { NUMBERS, TEXTS, TYPES, Thrown, anyObject, anyValue, nested } = require("./hostile-values");
 const { memoryGrowth, memoryInUse, rowOfMemory, runSteadily } = require("./memory");
 const { readOptions, row, runStress, timeLimit } = require("./options");
 const { Random } = require("./random");
 
 /** Far above what any answer takes. */
 const LONGEST_ANSWER_MS = 600_000;
-/** Shorter runs leave the large values out, some of which take seconds, and are all warm-up. */
+/** Shorter runs have only the quick ones of the large values, and are all warm-up. */
 const LONG_COUNT = 1000;
 /** The largest share of memory by which it may grow after the first fifth. */
 const MOST_GROWTH = 0.02;
@@ -53,13 +58,52 @@ async function answersAsEver(worker) {
   if (text !== CAPITAL.answer) throw new Error(`the worker answers \`${text}\`, expected \`${CAPITAL.answer}\``);
 }
 
+/** Tokens of which no machine has a context. */
+const HUGE_CONTEXT = 2 ** 31 - 1;
+/** How such a one may be refused; the last two when an earlier hostile call has left the worker without a model. */
+const HUGE_CODES = ["INVALID_OPTION", "INSUFFICIENT_MEMORY", "MODEL_NOT_LOADED", "NOT_INITIALIZED"];
+/** Where downloads go, and a server that nobody runs; no download asks another. */
+const DOWNLOAD = { dir: path.join(os.tmpdir(), `llama-worker-hostile-${process.pid}`), endpoint: "" };
+
+/** Chooses a port of this machine on which nothing listens. */
+async function closeServer() {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  DOWNLOAD.endpoint = `http://127.0.0.1:${/** @type {net.AddressInfo} */ (server.address()).port}`;
+  server.close();
+  await once(server, "close");
+}
+
+/** @param {Random} random ids that can be used, of models of the closed server, alone or among others */
+function closedModel(random) {
+  const id = random.of([`${DOWNLOAD.endpoint}/model.gguf`, "hf:nobody/nothing", "hf://nobody/nothing/model.gguf"]);
+  return random.once(3) ? [id, anyValue(random, 1)] : id;
+}
+
 /** The methods, each with hostile arguments. Few of them may be as long as they like. */
 const CALLS = {
   init: (/** @type {any} */ worker, /** @type {Random} */ random) => worker.init(anyValue(random)),
   loadModel: (/** @type {any} */ worker, /** @type {Random} */ random) =>
     worker.loadModel(random.once(3) ? anyValue(random) : hostilePath(random), anyValue(random)),
-  createContext: (/** @type {any} */ worker, /** @type {Random} */ random) =>
-    worker.createContext(withoutHugeContext(anyValue(random))),
+  createContext: async (/** @type {any} */ worker, /** @type {Random} */ random) => {
+    const options = withoutLargeContext(anyValue(random));
+    const isHuge = options?.contextSize >= HUGE_CONTEXT && typeof options.contextSize === "number";
+    const code = await worker.createContext(options).then(
+      () => "accepted",
+      (/** @type {any} */ error) => {
+        if (!isHuge || !HUGE_CODES.includes(error.code)) throw error;
+        return error.code;
+      },
+    );
+    if (isHuge && !HUGE_CODES.includes(code)) throw new Error(`a context of ${options.contextSize} tokens: ${code}`);
+  },
+  downloadModel: async (/** @type {any} */ worker, /** @type {Random} */ random) => {
+    const options = { ...copyOf(anyObject(random)), ...DOWNLOAD, signal: AbortSignal.timeout(random.below(10)) };
+    const files = await (random.once(2)
+      ? worker.downloadModel(closedModel(random), options)
+      : worker.downloadModel(anyValue(random), random.once(2) ? anyValue(random) : options));
+    if (files.length > 0) throw new Error(`a closed server has sent ${shown(files)}`);
+  },
   generate: (/** @type {any} */ worker, /** @type {Random} */ random) =>
     worker.generate(random.once(2) ? random.of(TEXTS) : anyValue(random), shortOptions(random)),
   messages: (/** @type {any} */ worker, /** @type {Random} */ random) =>
@@ -124,10 +168,12 @@ function shortOptions(/** @type {Random} */ random) {
   return options;
 }
 
-/** A context of gigabytes is no mistake where the machine has them, but takes its time. */
-function withoutHugeContext(/** @type {any} */ options) {
-  if (Object.hasOwn(Object(options), "contextSize") && typeof options.contextSize === "number")
-    options.contextSize = Math.min(options.contextSize, 512);
+/** A context of gigabytes is no mistake where the machine has them, but takes its time. One of which no machine has the memory is refused at once. */
+function withoutLargeContext(/** @type {any} */ options) {
+  if (Object.hasOwn(Object(options), "contextSize") && typeof options.contextSize === "number") {
+    const size = options.contextSize;
+    if (size > 512 && size < HUGE_CONTEXT) options.contextSize = 512;
+  }
   return options;
 }
 
@@ -213,6 +259,10 @@ function anyPortMessage(random) {
   // Nobody waits for a long answer here.
   const generates = type === "generate_completion" || type === "generate_chat_completion";
   const options = generates ? { options: shortOptions(random) } : {};
+  if (type === "download_model") {
+    const modelId = random.once(2) ? closedModel(random) : anyValue(random, 1);
+    Object.assign(options, { modelId, options: { ...copyOf(anyObject(random)), ...DOWNLOAD } });
+  }
   return Object.assign(Object.create(null), copyOf(message), options, { type });
 }
 
@@ -226,7 +276,7 @@ function copyOf(/** @type {any} */ object) {
       copy[name] = undefined;
     }
   }
-  return withoutHugeContext(copy);
+  return withoutLargeContext(copy);
 }
 
 /**
@@ -249,6 +299,8 @@ async function hostileMessages(port, random) {
   }
   await port.mark();
   posted.answered += (await Promise.all(answers)).length;
+  // Those that a closed server keeps waiting.
+  port.send({ type: "abort_download" });
   if (random.once(2)) return posted;
   const before = port.answers();
   const value = anyValue(random);
@@ -299,78 +351,201 @@ function send(port, message) {
   return true;
 }
 
-/** A few that are large: each alone is more than a thousand small ones. */
-async function largeValues(/** @type {LlamaWorker} */ worker) {
+/**
+ * What one process may hold at most while it deals with a large value, beyond what it held before: the value itself, its copies on the way to the engine and
+ * its tokens.
+ */
+const MOST_PEAK = 3 * 2 ** 30;
+
+/** @typedef {{ codes: string[], attempt: () => PromiseLike<any>, isQuick?: boolean }} Large `codes`: all the ways in which it may end */
+
+/**
+ * Values that are large: each alone is more than a thousand small ones.
+ *
+ * @param {LlamaWorker} worker
+ * @param {ReturnType<typeof openPort>} port
+ * @returns {Record<string, Large>}
+ */
+function largeCases(worker, port) {
   const megabytes = (/** @type {number} */ count, /** @type {string} */ unit) =>
     unit.repeat((count << 20) / unit.length);
   const deepArray = nested(20_000, (inner) => [inner]);
   const deepObject = nested(20_000, (inner) => ({ a: inner }));
   const deepSchema = nested(500, (inner) => ({ type: "array", items: typeof inner === "string" ? {} : inner }));
-  /** @type {Record<string, () => PromiseLike<any>>} */
-  const cases = {
-    "a prompt of 50 MB": () => worker.generate(megabytes(50, "word "), { maxTokens: 1 }),
-    "a prompt of 10 MB in one row": () => worker.generate(megabytes(10, "a"), { maxTokens: 1 }),
-    "a prompt of 10 MB of control tokens": () => worker.generate(megabytes(10, "<|im_end|>"), { maxTokens: 1 }),
-    "a prompt of 10 MB of template marks": () => worker.generate(megabytes(10, "</think>"), { maxTokens: 1 }),
-    "50 MB of lone surrogates": () => worker.generate(megabytes(50, "\ud800"), { maxTokens: 1 }),
-    "a stop string of 1 MB": () => worker.generate("Hi", { maxTokens: 4, customStopTriggers: [megabytes(1, "x")] }),
-    "100,000 stop strings": () =>
-      worker.generate("Hi", {
-        maxTokens: 4,
-        customStopTriggers: Array.from({ length: 100_000 }, (_, index) => `stop ${index}`),
-      }),
-    "a system prompt of 50 MB": () => worker.generate("Hi", { maxTokens: 1, systemPrompt: megabytes(50, "word ") }),
-    "a grammar of 10 MB": () =>
-      worker.generate("Hi", { maxTokens: 4, grammar: `root ::= ${megabytes(10, '"a" | ')}"b"` }),
-    "a grammar that explodes": () =>
-      worker.generate("Hi", { maxTokens: 4, grammar: 'root ::= (((("a"?){1000}){1000}){1000}){1000}' }),
-    "an ambiguous grammar": () => worker.generate("Hi", { maxTokens: 16, grammar: "root ::= root root | [a-z]*" }),
-    "a schema 500 deep": () => worker.generate("Hi", { maxTokens: 4, jsonSchema: /** @type {any} */ (deepSchema) }),
-    "a schema of 100,000 properties": () =>
-      worker.generate("Hi", {
-        maxTokens: 4,
+  /** What the port answers to a message that it must refuse. */
+  const refused = async (/** @type {any} */ message) => {
+    const answer = port.answerTo(message.requestId, ({ type }) => type === "error");
+    if (!send(port, message)) throw new Error("the message did not reach the worker");
+    throw Object.assign(new Error("refused"), { code: (await answer).code });
+  };
+  const tooLong = (/** @type {string} */ prompt) => ({
+    codes: ["PROMPT_TOO_LONG"],
+    attempt: () => worker.generate(prompt, { maxTokens: 1 }),
+  });
+  const tooLargeForTemplate = (/** @type {string} */ prompt) => ({
+    codes: ["TEMPLATE_FAILED"],
+    attempt: () => worker.generate(prompt, { maxTokens: 1 }),
+  });
+  const constrained = (/** @type {any} */ options, /** @type {string[]} */ ...codes) => ({
+    codes,
+    attempt: () => worker.generate("Hi", { maxTokens: 4, ...options }),
+  });
+  return {
+    "a prompt of 10 MB in one row": { ...tooLong(megabytes(10, "a")), isQuick: true },
+    "a stop string of 1 MB": {
+      ...constrained({ customStopTriggers: [megabytes(1, "x")] }, "accepted"),
+      isQuick: true,
+    },
+    "a grammar that explodes": {
+      ...constrained({ grammar: 'root ::= (((("a"?){1000}){1000}){1000}){1000}' }, "INVALID_GRAMMAR"),
+      isQuick: true,
+    },
+    "a deep message on the port": {
+      codes: ["UNKNOWN_MESSAGE_TYPE"],
+      attempt: () => refused({ type: "bogus", requestId: port.nextId("deep"), deep: deepObject }),
+      isQuick: true,
+    },
+    "a request id of 50 MB": {
+      codes: ["UNKNOWN_MESSAGE_TYPE"],
+      attempt: () => refused({ type: "bogus", requestId: megabytes(50, "x") }),
+    },
+    "a prompt of 50 MB": tooLargeForTemplate(megabytes(50, "word ")),
+    "a prompt of 10 MB of control tokens": tooLong(megabytes(10, "<|im_end|>")),
+    "a prompt of 10 MB of template marks": tooLong(megabytes(10, "</think>")),
+    "50 MB of lone surrogates": tooLargeForTemplate(megabytes(50, "\ud800")),
+    "100,000 stop strings": constrained(
+      { customStopTriggers: Array.from({ length: 100_000 }, (_, index) => `stop ${index}`) },
+      "accepted",
+    ),
+    "a system prompt of 50 MB": {
+      codes: ["TEMPLATE_FAILED"],
+      // It counts in the first generation of a conversation alone.
+      async attempt() {
+        const session = await worker.createSession({ systemPrompt: megabytes(50, "word ") });
+        try {
+          await session.generate("Hi", { maxTokens: 1 });
+        } finally {
+          await session.dispose();
+        }
+      },
+    },
+    "a grammar of 10 MB": constrained({ grammar: `root ::= ${megabytes(10, '"a" | ')}"b"` }, "INVALID_GRAMMAR"),
+    "an ambiguous grammar": constrained({ maxTokens: 16, grammar: "root ::= root root | [a-z]*" }, "INVALID_GRAMMAR"),
+    "a schema 500 deep": constrained({ jsonSchema: deepSchema }, "INVALID_OPTION"),
+    "a schema of 100,000 properties": constrained(
+      {
         jsonSchema: {
           type: "object",
           properties: Object.fromEntries(
             Array.from({ length: 100_000 }, (_, index) => [`p${index}`, { type: "string" }]),
           ),
         },
-      }),
-    "a schema that explodes": () =>
-      worker.generate("Hi", {
-        maxTokens: 4,
-        jsonSchema: { type: "array", minItems: 1e9, maxItems: 1e9, items: { type: "string", minLength: 1e9 } },
-      }),
-    "100,000 messages": () =>
-      worker.generate(
-        Array.from({ length: 100_000 }, () => ({ role: "user", content: "Hi" })),
-        { maxTokens: 1 },
-      ),
-    "arrays in arrays": () => worker.generate(/** @type {any} */ (deepArray), { maxTokens: 1 }),
-    "objects in objects": () =>
-      worker.generate("Hi", { maxTokens: 1, chatTemplateKwargs: /** @type {any} */ ({ deep: deepObject }) }),
-    "a deep message on the port": async () => worker.handleMessage(deepObject),
-    "a request id of 50 MB": async () => worker.handleMessage({ type: "bogus", requestId: megabytes(50, "x") }),
-    "50 MB of text to tokenize": () => worker.tokenize(megabytes(50, "word ")),
-    "ten million tokens": () => worker.detokenize(new Array(10_000_000).fill(5)),
-    "a template of 50 MB": () =>
-      worker.applyChatTemplate([{ role: "user", content: "Hi" }], { chatTemplate: megabytes(50, "{{ 1 }}") }),
+      },
+      "UNSUPPORTED_SCHEMA",
+    ),
+    "a schema that explodes": constrained(
+      { jsonSchema: { type: "array", minItems: 1e9, maxItems: 1e9, items: { type: "string", minLength: 1e9 } } },
+      // It is not written out: the answer ends long before.
+      "accepted",
+    ),
+    "100,000 messages": {
+      codes: ["PROMPT_TOO_LONG"],
+      attempt: () =>
+        worker.generate(
+          Array.from({ length: 100_000 }, () => ({ role: "user", content: "Hi" })),
+          { maxTokens: 1 },
+        ),
+    },
+    "arrays in arrays": {
+      codes: ["INVALID_MESSAGES"],
+      attempt: () => worker.generate(/** @type {any} */ (deepArray), { maxTokens: 1 }),
+    },
+    "objects in objects": constrained({ chatTemplateKwargs: { deep: deepObject } }, "INVALID_OPTION"),
+    "50 MB of text to tokenize": { codes: ["accepted"], attempt: () => worker.tokenize(megabytes(50, "word ")) },
+    "ten million tokens": { codes: ["accepted"], attempt: () => worker.detokenize(new Array(10_000_000).fill(5)) },
+    "a template of 50 MB": {
+      codes: ["TEMPLATE_FAILED"],
+      attempt: () =>
+        worker.applyChatTemplate([{ role: "user", content: "Hi" }], { chatTemplate: megabytes(50, "{{ 1 }}") }),
+    },
+    "a download from a closed server": {
+      codes: ["DOWNLOAD_FAILED"],
+      attempt: () => worker.downloadModel(`${DOWNLOAD.endpoint}/model.gguf`, DOWNLOAD),
+    },
   };
-  for (const [name, attempt] of Object.entries(cases)) {
+}
+
+/**
+ * @param {{ worker: LlamaWorker, port: ReturnType<typeof openPort> }} sides
+ * @param {{ isLong: boolean }} options
+ * @returns {Promise<string[]>} what failed
+ */
+async function largeValues({ worker, port }, { isLong }) {
+  const failures = [];
+  for (const [name, { codes, attempt, isQuick }] of Object.entries(largeCases(worker, port))) {
+    if (!isLong && !isQuick) continue;
+    const before = await memoryInUse();
+    forgetPeak();
     const start = performance.now();
-    const outcome = await inTime(
-      name,
-      (async () => attempt())().then(
-        () => "accepted",
-        (error) => {
-          if (!(error instanceof LlamaError || error instanceof RangeError || error instanceof TypeError)) throw error;
-          return /** @type {any} */ (error).code ?? error.name;
-        },
-      ),
-    );
-    row(`  ${name}`, `${outcome}, ${(performance.now() - start).toFixed(0)} ms`);
+    const outcome = await inTime(name, outcomeOf(attempt));
+    const peak = peakMemory() - before;
+    const figures = `${(performance.now() - start).toFixed(0)} ms, ${(peak / 2 ** 20).toFixed(0)} MiB more at most`;
+    row(`  ${name}`, `${outcome}, ${figures}`);
+    if (!codes.includes(outcome)) failures.push(`${name} ended in ${outcome}, expected ${codes.join(" or ")}`);
+    if (peak > MOST_PEAK) failures.push(`${name} took ${(peak / 2 ** 20).toFixed(0)} MiB`);
   }
   await answersAsEver(worker);
+  return failures;
+}
+
+/** @param {() => PromiseLike<any>} attempt */
+async function outcomeOf(attempt) {
+  try {
+    await attempt();
+    return "accepted";
+  } catch (error) {
+    return /** @type {any} */ (error).code ?? String(error);
+  }
+}
+
+/** What the process held at most is counted anew from here on, where the system can do that. */
+function forgetPeak() {
+  if (process.platform === "linux") fs.writeFileSync("/proc/self/clear_refs", "5");
+}
+
+/** The most bytes that the process held since, elsewhere those that it holds. */
+function peakMemory() {
+  if (process.platform !== "linux") return process.memoryUsage().rss;
+  const [, kilobytes] = /** @type {RegExpExecArray} */ (
+    /^VmHWM:\s+(\d+)/m.exec(fs.readFileSync("/proc/self/status", "utf8"))
+  );
+  return Number(kilobytes) * 1024;
+}
+
+/**
+ * Contexts of which no machine has the memory, by a call and on the port.
+ *
+ * @param {{ worker: LlamaWorker, port: ReturnType<typeof openPort> }} sides both with a model
+ * @returns {Promise<string[]>} what failed
+ */
+async function hugeContexts({ worker, port }) {
+  const failures = [];
+  for (const contextSize of NUMBERS.filter((number) => number >= HUGE_CONTEXT)) {
+    const requestId = port.nextId("context");
+    const answer = port.answerTo(requestId, ({ type, message }) => type === "error" || /sucesso/.test(message));
+    port.send({ type: "create_context", options: { contextSize }, requestId });
+    const codes = [
+      await inTime(
+        "createContext()",
+        outcomeOf(() => worker.createContext({ contextSize })),
+      ),
+      (await inTime("create_context", answer)).code ?? "accepted",
+    ];
+    for (const code of codes)
+      if (!["INVALID_OPTION", "INSUFFICIENT_MEMORY"].includes(code))
+        failures.push(`a context of ${contextSize} tokens: ${code}`);
+  }
+  return failures;
 }
 
 /**
@@ -415,6 +590,7 @@ async function answerBoth(...workers) {
 
 /** @param {import("./options").Options} options */
 async function hostile(options) {
+  await closeServer();
   const worker = new LlamaWorker();
   worker.onMessage = () => {};
   const port = openPort();
@@ -428,7 +604,9 @@ async function hostile(options) {
   try {
     await answerBoth(worker, port.worker);
     const isLong = options.count >= LONG_COUNT;
-    if (isLong) await largeValues(worker);
+    failures.push(...(await hugeContexts({ worker, port })));
+    await answerBoth(worker, port.worker);
+    failures.push(...(await largeValues({ worker, port }, { isLong })));
     const run = await attack(options, { worker, port });
     await answerBoth(worker, port.worker);
     const messages = `${run.answered} messages answered, ${run.silent} need no answer`;
@@ -445,6 +623,7 @@ async function hostile(options) {
     await port.close();
     process.off("uncaughtException", uncaught);
     process.off("unhandledRejection", uncaught);
+    fs.rmSync(DOWNLOAD.dir, { recursive: true, force: true });
   }
   return failures;
 }

@@ -23,10 +23,10 @@ const LONGEST_CHILD_MS = 60_000;
 const LONG_COUNT = 50;
 /**
  * The shares of ends that must have struck while their step was under way: of all, and of each end at each moment. The rest strike a worker that is idle
- * again. Fewer ends say nothing about shares.
+ * again: a load is often over within a millisecond or two. Fewer ends say nothing about shares.
  */
 const LEAST_STRUCK = 0.8;
-const LEAST_STRUCK_OF_EACH = 0.5;
+const LEAST_STRUCK_OF_EACH = 0.2;
 const FEWEST_FOR_SHARE = 10;
 /** Ends of one child, where one process can have many. */
 const ENDS_OF_A_CHILD = 10;

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use llama_cpp_2::llama_backend::LlamaBackend;
-use llama_cpp_2::{LlamaBackendDeviceType, list_llama_ggml_backend_devices};
 use llama_cpp_sys_2 as sys;
 
 use super::{log, memory, shim};
@@ -21,7 +20,7 @@ static REGISTRY: RwLock<()> = RwLock::new(());
 /// Proof that the backends are loaded. Lives as long as the process: other engine threads, and other JavaScript environments, use it.
 #[derive(Debug)]
 pub struct Backend {
-    inner: LlamaBackend,
+    _inner: LlamaBackend,
 }
 
 /// A device that can compute.
@@ -64,16 +63,14 @@ impl Backend {
         // OK because nothing is held that a panic could leave half done.
         let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(backend) = STARTED.get() {
+            log::die_for_a_test();
             return Ok(backend);
         }
         log::install();
         load_from(directory)?;
         let inner = LlamaBackend::init().map_err(|error| unavailable(error.to_string()))?;
-        Ok(STARTED.get_or_init(|| Self { inner }))
-    }
-
-    pub(super) fn inner(&self) -> &LlamaBackend {
-        &self.inner
+        log::die_for_a_test();
+        Ok(STARTED.get_or_init(|| Self { _inner: inner }))
     }
 
     /// Loads a further backend, as that of a GPU. One that is loaded already stays.
@@ -98,7 +95,9 @@ impl Backend {
     #[must_use]
     pub fn devices(&self) -> Vec<Device> {
         let _registry = registry();
-        let mut devices: Vec<Device> = list_llama_ggml_backend_devices().into_iter().map(Device::from).collect();
+        // SAFETY: reads a number.
+        let n_devices = unsafe { sys::ggml_backend_dev_count() };
+        let mut devices: Vec<Device> = (0..n_devices).map(device).collect();
         // ggml reports all of the processor's memory as free.
         for processor in devices.iter_mut().filter(|device| device.kind == DeviceKind::Cpu) {
             processor.memory_free = memory::available();
@@ -130,21 +129,36 @@ impl Backend {
 /// ggml's own short name of it.
 const METAL: &str = "MTL";
 
-impl From<llama_cpp_2::LlamaBackendDevice> for Device {
-    fn from(device: llama_cpp_2::LlamaBackendDevice) -> Self {
-        Self {
-            name: device.name,
-            description: device.description,
-            backend: if device.backend == METAL { "Metal".into() } else { device.backend },
-            kind: match device.device_type {
-                LlamaBackendDeviceType::Cpu => DeviceKind::Cpu,
-                LlamaBackendDeviceType::Gpu => DeviceKind::Gpu,
-                LlamaBackendDeviceType::IntegratedGpu => DeviceKind::IntegratedGpu,
-                LlamaBackendDeviceType::Accelerator | LlamaBackendDeviceType::Unknown => DeviceKind::Accelerator,
-            },
-            memory_total: device.memory_total as u64,
-            memory_free: device.memory_free as u64,
-        }
+/// The device at `index`, which is there. One whose driver fails has no memory, and stays in its place: others are named by their index.
+fn device(index: usize) -> Device {
+    // SAFETY: a struct of numbers and pointers may be zero.
+    let mut props: sys::ggml_backend_dev_props = unsafe { std::mem::zeroed() };
+    let mut backend = std::ptr::null();
+    // SAFETY: both are live; the texts live as long as the registry, and are read at once.
+    let asked = shim::call(|error| unsafe { shim::lw_device(index, &raw mut props, &raw mut backend, error) });
+    if let Err(reason) = asked {
+        return Device {
+            name: format!("Unusable{index}"),
+            description: reason,
+            backend: String::new(),
+            kind: DeviceKind::Accelerator,
+            memory_total: 0,
+            memory_free: 0,
+        };
+    }
+    let backend = text(backend);
+    Device {
+        name: text(props.name),
+        description: text(props.description),
+        backend: if backend == METAL { "Metal".into() } else { backend },
+        kind: match props.type_ {
+            sys::GGML_BACKEND_DEVICE_TYPE_CPU => DeviceKind::Cpu,
+            sys::GGML_BACKEND_DEVICE_TYPE_GPU => DeviceKind::Gpu,
+            sys::GGML_BACKEND_DEVICE_TYPE_IGPU => DeviceKind::IntegratedGpu,
+            _ => DeviceKind::Accelerator,
+        },
+        memory_total: props.memory_total as u64,
+        memory_free: props.memory_free as u64,
     }
 }
 
@@ -164,7 +178,7 @@ fn load_from(directory: &Path) -> Result<()> {
     let path = path.ok_or_else(|| unavailable(format!("the folder `{}` has no usable name", directory.display())))?;
     log::clear_errors();
     // SAFETY: `path` is a zero-terminated string that outlives the call.
-    unsafe { sys::ggml_backend_load_all_from_path(path.as_ptr()) };
+    shim::call(|error| unsafe { shim::lw_load_backends(path.as_ptr(), error) }).map_err(unavailable)?;
     if cpu_registry().is_null() {
         let reason = log::errors_or("no CPU backend for this processor was found");
         return Err(unavailable(format!("{reason} in `{}`", directory.display())));

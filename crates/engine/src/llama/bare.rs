@@ -53,10 +53,9 @@ impl Bare {
         let path = path.ok_or_else(|| failed("the path has no usable name".into()))?;
         let _registry = registry();
         log::clear_errors();
-        // SAFETY: `path` is zero-terminated and outlives the call, which lets no exception out; the parameters are a plain value.
-        let model =
-            shim::catching_assertions(|| unsafe { sys::llama_model_load_from_file(path.as_ptr(), sys::llama_model_default_params()) });
-        let model = NonNull::new(model).ok_or_else(|| failed(log::errors_or("llama.cpp gave no reason")))?;
+        // SAFETY: `path` is zero-terminated and outlives the call; the parameters are a plain value.
+        let model = shim::call(|error| unsafe { shim::lw_model_load(path.as_ptr(), sys::llama_model_default_params(), error) });
+        let model = NonNull::new(model.map_err(failed)?).ok_or_else(|| failed(log::errors_or("llama.cpp gave no reason")))?;
         let context = new_context(model, params).inspect_err(|_| {
             // SAFETY: loaded above, and nothing refers to it.
             unsafe { sys::llama_model_free(model.as_ptr()) };
@@ -65,7 +64,7 @@ impl Bare {
     }
 
     fn over(model: NonNull<sys::llama_model>, context: NonNull<sys::llama_context>, params: &BareParams) -> Self {
-        let threadpool = Threadpool::new(thread_count(params));
+        let (threadpool, _) = Threadpool::new(thread_count(params));
         // SAFETY: model and context are live; the pool outlives the context, see `drop`.
         let (n_vocab, n_batch) = unsafe {
             if let Some(pool) = &threadpool {
@@ -118,7 +117,7 @@ impl Bare {
     #[must_use]
     pub fn logits(&self, index: i32) -> Option<&[f32]> {
         // SAFETY: the context is live; an index without logits gives null.
-        let logits = unsafe { sys::llama_get_logits_ith(self.context.as_ptr(), index) };
+        let logits = shim::call(|error| unsafe { shim::lw_logits(self.context.as_ptr(), index, error) }).ok()?;
         // SAFETY: a row of logits has one number for each token of the vocabulary, and stays until the next evaluation, which needs `&mut self`.
         (!logits.is_null()).then(|| unsafe { std::slice::from_raw_parts(logits, self.n_vocab) })
     }
@@ -126,14 +125,15 @@ impl Bare {
     /// Cuts a sequence back to its first `n_tokens`. Returns whether its memory allows that.
     pub fn cut(&mut self, sequence: i32, n_tokens: usize) -> bool {
         let from = i32::try_from(n_tokens).unwrap_or(i32::MAX);
-        // SAFETY: the context is live, and `new_context` made sure that it has memory; -1 means to the end.
-        unsafe { sys::llama_memory_seq_rm(sys::llama_get_memory(self.context.as_ptr()), sequence, from, -1) }
+        // SAFETY: the context is live, and `new_context` made sure that it has memory.
+        shim::call(|error| unsafe { shim::lw_memory_cut(self.context.as_ptr(), sequence, from, error) }).unwrap_or(false)
     }
 
     /// Forgets all sequences.
     pub fn clear(&mut self) {
         // SAFETY: as in `cut`; the numbers themselves may stay.
-        unsafe { sys::llama_memory_clear(sys::llama_get_memory(self.context.as_ptr()), false) };
+        let cleared = shim::call(|error| unsafe { shim::lw_memory_clear(self.context.as_ptr(), error) });
+        debug_assert!(cleared.is_ok(), "{cleared:?}");
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
@@ -88,16 +88,20 @@ pub struct Context<'model> {
     raw: NonNull<sys::llama_context>,
     /// On the heap: llama.cpp keeps its address. Freed after the context.
     watch: NonNull<Watch>,
-    /// By their number of threads. After the context in every sense: the context uses one until it is freed.
-    threadpools: BTreeMap<i32, Option<Threadpool>>,
+    /// By the number of threads asked for, each with how many there are. After the context in every sense: the context uses one until it is freed.
+    threadpools: BTreeMap<i32, (Option<Threadpool>, i32)>,
+    /// What was asked for last.
     n_threads: i32,
     n_vocab: usize,
     /// How far back layers with a sliding window look; 0 where there are none.
     pub(super) window: usize,
     pub(super) can_cut: bool,
     pub(super) can_share: bool,
-    /// llama.cpp threw in the middle of an evaluation: nothing is known about what it left behind.
-    is_broken: bool,
+    /// llama.cpp threw in the middle of something: nothing is known about what it left behind.
+    is_broken: Cell<bool>,
+    /// The next evaluation is to end by an assertion.
+    #[cfg(test)]
+    pub(crate) fails_next: bool,
     model: PhantomData<&'model Model>,
 }
 
@@ -136,7 +140,9 @@ impl<'model> Context<'model> {
             window: model.window(),
             can_cut: model.can_cut_memory(),
             can_share: model.can_share_memory(),
-            is_broken: false,
+            is_broken: Cell::new(false),
+            #[cfg(test)]
+            fails_next: false,
             model: PhantomData,
         };
         context.set_threads(params.threads);
@@ -225,7 +231,7 @@ impl<'model> Context<'model> {
     }
 
     /// Evaluates by so many threads from now on. Each number has a pool of its own, kept for the next time: the threads of a larger one that are
-    /// not needed would spin after every evaluation.
+    /// not needed would spin after every evaluation. Where the system lets fewer start, so many evaluate.
     pub fn set_threads(&mut self, threads: u32) {
         let n_threads = i32::try_from(threads).unwrap_or(1).max(1);
         if n_threads == self.n_threads {
@@ -233,14 +239,21 @@ impl<'model> Context<'model> {
         }
         self.n_threads = n_threads;
         let raw = self.raw();
-        let pool = self.threadpools.entry(n_threads).or_insert_with(|| Threadpool::new(n_threads));
+        let (pool, n_threads) = self.threadpools.entry(n_threads).or_insert_with(|| Threadpool::new(n_threads));
+        let n_threads = *n_threads;
         // SAFETY: the context is live, and no evaluation is running; the pool is owned by `self` and outlives the context, see `drop`.
         unsafe {
             sys::llama_set_n_threads(raw, n_threads, n_threads);
-            if let Some(pool) = pool {
-                sys::llama_attach_threadpool(raw, pool.as_ptr(), std::ptr::null_mut());
-            }
+            let pool = pool.as_ref().map_or(std::ptr::null_mut(), Threadpool::as_ptr);
+            sys::llama_attach_threadpool(raw, pool, std::ptr::null_mut());
         }
+    }
+
+    /// By how many threads it evaluates now, the engine thread counted.
+    #[must_use]
+    pub fn threads(&self) -> u32 {
+        let present = self.threadpools.get(&self.n_threads).map_or(1, |(_, n_threads)| *n_threads);
+        u32::try_from(present).unwrap_or(1)
     }
 
     /// The next evaluation may take so long. Not where memory cannot be cut: what it has done could not be taken back.
@@ -285,10 +298,14 @@ impl<'model> Context<'model> {
         if sequences.iter().any(|(sequence, position)| self.held(*sequence) < *position) {
             return Err("the beginning of the text has been forgotten, because another evaluation was aborted".into());
         }
+        if self.is_broken() {
+            return Err("the context was lost before".into());
+        }
         log::clear_errors();
         self.watch().flags.set(flags);
+        let raw_batch = self.raw_batch(batch);
         // SAFETY: the batch's arrays are live and filled; `flags` outlives the call, after which the watch is emptied again.
-        let code = shim::call(|error| unsafe { shim::lw_decode(self.raw(), batch.raw(), error) });
+        let code = shim::call(|error| unsafe { shim::lw_decode(self.raw(), raw_batch, error) });
         self.watch().flags.set(empty_watch());
         let is_late = self.watch().deadline.take().is_some_and(|deadline| Instant::now() >= deadline);
         let is_whole = matches!(code, Ok(DONE | NO_SPACE));
@@ -304,27 +321,61 @@ impl<'model> Context<'model> {
             Ok(ABORTED) => Ok(Decoded::Aborted),
             Ok(code) => Err(log::errors_or(&format!("llama.cpp returned {code}"))),
             Err(reason) => {
-                self.is_broken = true;
+                self.is_broken.set(true);
                 Err(reason)
             }
         }
     }
 
-    /// Whether an evaluation ended in the middle of llama.cpp's code; only a new context can be trusted then.
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "tests have a failure in it")]
+    fn raw_batch(&self, batch: &Batch) -> sys::llama_batch {
+        batch.raw()
+    }
+
+    /// When the evaluation is to fail, a token more than the context takes, which llama.cpp asserts.
+    #[cfg(test)]
+    fn raw_batch(&mut self, batch: &Batch) -> sys::llama_batch {
+        if !std::mem::take(&mut self.fails_next) {
+            return batch.raw();
+        }
+        let (held, n_tokens) = (self.held(0), self.batch_size() + 1);
+        let mut larger = Batch::new(n_tokens);
+        for index in 0..n_tokens {
+            larger.add(super::Token::new(0), held + index, 0, false);
+        }
+        let raw = larger.raw();
+        // The arrays are needed until the evaluation is over.
+        std::mem::forget(larger);
+        raw
+    }
+
+    /// Whether something ended in the middle of llama.cpp's code; only a new context can be trusted then.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        self.is_broken
+        self.is_broken.get()
+    }
+
+    /// Calls a function of the shim on the context, which is broken when that throws.
+    pub(super) fn call<T>(&self, function: impl FnOnce(*mut *mut c_char) -> T) -> std::result::Result<T, shim::Thrown> {
+        shim::call(function).inspect_err(|_| self.is_broken.set(true))
     }
 
     /// The logits after the token at `index` of the last batch, which must have asked for them.
-    #[must_use]
-    pub fn logits(&self, index: usize) -> Option<&[f32]> {
-        let index = i32::try_from(index).ok()?;
+    ///
+    /// # Errors
+    /// What a device reports only now, when it is waited for; the context is broken then. An index without logits.
+    pub fn logits(&self, index: usize) -> std::result::Result<&[f32], String> {
+        let none = || String::from("no logits after an evaluation");
+        let index = i32::try_from(index).map_err(|_| none())?;
         // SAFETY: the context is live; an index without logits gives null.
-        let logits = unsafe { sys::llama_get_logits_ith(self.raw(), index) };
+        let logits = self.call(|error| unsafe { shim::lw_logits(self.raw(), index, error) })?;
+        if logits.is_null() {
+            return Err(none());
+        }
         // SAFETY: llama.cpp's row of logits has one number for each token of the vocabulary, and stays until the next evaluation, which
         // needs `&mut self`.
-        (!logits.is_null()).then(|| unsafe { std::slice::from_raw_parts(logits, self.n_vocab) })
+        Ok(unsafe { std::slice::from_raw_parts(logits, self.n_vocab) })
     }
 
     /// Cuts `sequence` back to its first `n_tokens`. Returns whether its memory allows that; if not, nothing changed.
@@ -333,8 +384,9 @@ impl<'model> Context<'model> {
             return false;
         }
         let from = i32::try_from(n_tokens).unwrap_or(i32::MAX);
-        // SAFETY: the context and its memory are live; -1 means to the end.
-        unsafe { sys::llama_memory_seq_rm(self.memory(), sequence, from, -1) }
+        // SAFETY: the context and its memory are live.
+        let is_cut = self.call(|error| unsafe { shim::lw_memory_cut(self.raw(), sequence, from, error) });
+        is_cut.unwrap_or(false)
     }
 
     /// Forgets `sequence`.
@@ -345,15 +397,17 @@ impl<'model> Context<'model> {
 
     fn clear_all(&mut self) {
         // SAFETY: the context and its memory are live; the numbers themselves may stay.
-        unsafe { sys::llama_memory_clear(self.memory(), false) };
+        let cleared = self.call(|error| unsafe { shim::lw_memory_clear(self.raw(), error) });
+        // A context where that fails is broken, which is looked at after each step.
+        drop(cleared);
     }
 
     /// How many tokens `sequence` holds.
     #[must_use]
     pub fn held(&self, sequence: i32) -> usize {
         // SAFETY: the context and its memory are live; an empty sequence has -1.
-        let last = unsafe { sys::llama_memory_seq_pos_max(self.memory(), sequence) };
-        usize::try_from(last + 1).unwrap_or(0)
+        let last = self.call(|error| unsafe { shim::lw_memory_last(self.raw(), sequence, error) });
+        usize::try_from(last.unwrap_or(-1) + 1).unwrap_or(0)
     }
 
     /// Whether [`Self::cut`] would succeed.
@@ -379,18 +433,13 @@ impl<'model> Context<'model> {
     /// The position of the first token that all layers with keys still hold.
     pub(super) fn first_held(&self, sequence: i32) -> usize {
         // SAFETY: the context and its memory are live; an empty sequence has -1.
-        let first = unsafe { sys::llama_memory_seq_pos_min(self.memory(), sequence) };
-        usize::try_from(first).unwrap_or(0)
+        let first = self.call(|error| unsafe { shim::lw_memory_first(self.raw(), sequence, error) });
+        usize::try_from(first.unwrap_or(-1)).unwrap_or(0)
     }
 
     fn watch(&self) -> &Watch {
         // SAFETY: allocated in `new` and freed in `drop` only; never borrowed mutably.
         unsafe { self.watch.as_ref() }
-    }
-
-    pub(super) fn memory(&self) -> sys::llama_memory_t {
-        // SAFETY: the context is live; `attach` made sure that it has memory.
-        unsafe { sys::llama_get_memory(self.raw()) }
     }
 
     pub(super) fn raw(&self) -> *mut sys::llama_context {
@@ -400,12 +449,15 @@ impl<'model> Context<'model> {
 
 impl Drop for Context<'_> {
     fn drop(&mut self) {
-        // SAFETY: created by `lw_context_new` and freed once. Only then may the watch go, which came from a box; the threadpools are a field
-        // and go after this.
-        unsafe {
-            sys::llama_free(self.raw());
-            drop(Box::from_raw(self.watch.as_ptr()));
+        // SAFETY: created by `lw_context_new` and freed once. Only then may the watch go; the threadpools are a field and go after this.
+        let freed = shim::call(|error| unsafe { shim::lw_context_free(self.raw(), error) });
+        if freed.is_err() {
+            // The context stays, because freeing it would end the process, and so does what it refers to.
+            std::mem::forget(std::mem::take(&mut self.threadpools));
+            return;
         }
+        // SAFETY: it came from a box, and nothing refers to it any more.
+        drop(unsafe { Box::from_raw(self.watch.as_ptr()) });
     }
 }
 

@@ -19,6 +19,8 @@ void (*report_death)(const char * reason) = nullptr;
 thread_local int  catchers       = 0;
 thread_local bool computes_alone = true;
 
+thread_local unsigned n_thrown = 0;
+
 #if defined(_WIN32)
 constexpr bool CAN_UNWIND = false;
 #else
@@ -33,6 +35,7 @@ bool is_of_evaluation(const char * message) {
 
 void on_assertion(const char * message) {
     if (CAN_UNWIND && catchers > 0 && (computes_alone || !is_of_evaluation(message))) {
+        n_thrown += 1;
         throw failed_assertion(message);
     }
     report_death(message);
@@ -65,18 +68,13 @@ assertion_catcher::~assertion_catcher() {
     computes_alone = outer_alone;
 }
 
+unsigned thrown_assertions() {
+    return n_thrown;
+}
+
 extern "C" void lw_watch_for_death(void (*report)(const char * reason)) {
     report_death = report;
     ggml_set_abort_callback(on_assertion);
     // ggml's own handler would start a debugger to print a backtrace.
     std::set_terminate(on_terminate);
-}
-
-// For a function of llama.cpp that catches every exception itself: between the two calls assertions are such exceptions.
-extern "C" void lw_catch_assertions_begin(void) {
-    catchers += 1;
-}
-
-extern "C" void lw_catch_assertions_end(void) {
-    catchers -= 1;
 }

@@ -24,3 +24,6 @@ private:
     const int  outer;
     const bool outer_alone;
 };
+
+// How many assertions have been thrown on this thread: llama.cpp catches some of them itself.
+unsigned thrown_assertions();

@@ -73,6 +73,14 @@ unsafe extern "C" fn on_log(level: sys::ggml_log_level, text: *const c_char, _us
     }
 }
 
+/// Ends the process as an assertion that nobody foresaw does, where a test has asked for it by a variable.
+pub(super) fn die_for_a_test() {
+    if std::env::var_os("LLAMA_WORKER_TEST_DEATH").is_some() {
+        // SAFETY: no device has this index, which ggml asserts, and nobody catches it here.
+        unsafe { sys::ggml_backend_dev_get(usize::MAX) };
+    }
+}
+
 /// Called by `fatal.cpp` on any thread when llama.cpp is about to end the process.
 extern "C" fn report_death(reason: *const c_char) {
     // SAFETY: `fatal.cpp` passes a zero-terminated string that lives during this call.

@@ -1,12 +1,12 @@
 //! A loaded model: its weights, its vocabulary and what is known about it.
 
 use std::any::Any;
-use std::ffi::c_char;
+use std::ffi::{CString, c_char, c_void};
 use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock};
 
 use llama_cpp_2::model::LlamaModel;
-use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::vocab::LlamaVocab;
 use llama_cpp_sys_2 as sys;
 
@@ -84,12 +84,20 @@ impl Model {
         let _registry = registry();
         log::clear_errors();
         let is_wanted = abort.clone();
-        let llama_params = llama_params(params, gpu_layers)?.with_progress_callback(move |progress| {
+        let mut goes_on = move |progress| {
             on_progress(progress);
             !is_wanted.is_set()
-        });
-        let loaded = shim::catching_assertions(|| LlamaModel::load_from_file(backend.inner(), &params.path, &llama_params));
-        let inner = loaded.map_err(|error| load_error(&params.path, abort, &error.to_string()))?;
+        };
+        let failed = |reason: &str| load_error(&params.path, abort, reason);
+        let path = params.path.to_str().and_then(|path| CString::new(path).ok());
+        let path = path.ok_or_else(|| failed("the path has no usable name"))?;
+        let mut devices = devices(&params.devices)?;
+        let raw_params = llama_params(params, gpu_layers, &mut devices, &mut goes_on);
+        // SAFETY: the path, the devices and the callback outlive the call, and are not used after it.
+        let raw = shim::call(|error| unsafe { shim::lw_model_load(path.as_ptr(), raw_params, error) });
+        let raw = NonNull::new(raw.map_err(|reason| failed(&reason))?).ok_or_else(|| failed("llama.cpp gave no reason"))?;
+        // SAFETY: `LlamaModel` is `#[repr(transparent)]` over the pointer to a model that it owns, in exactly the pinned version of llama-cpp-2.
+        let inner = unsafe { std::mem::transmute::<NonNull<sys::llama_model>, LlamaModel>(raw) };
         let model = Self {
             inner,
             path: params.path.clone(),
@@ -463,17 +471,51 @@ fn is_markup_of(template: &str, text: &str) -> bool {
     is_control_like || (is_tag_like && template.contains(text))
 }
 
-fn llama_params(params: &ModelParams, gpu_layers: u32) -> Result<LlamaModelParams> {
-    let chosen = LlamaModelParams::default().with_devices(&params.devices);
-    let chosen = chosen.map_err(|error| Error::BackendUnavailable { reason: error.to_string() })?;
-    let mut llama_params = chosen.with_n_gpu_layers(gpu_layers);
-    if let Some(use_mmap) = params.use_mmap {
-        llama_params = llama_params.with_use_mmap(use_mmap);
+/// ggml's names of the devices, and the null that ends them: a list without devices means the processor, none at all means every device.
+fn devices(indices: &[usize]) -> Result<Vec<sys::ggml_backend_dev_t>> {
+    // SAFETY: reads a number.
+    let n_devices = unsafe { sys::ggml_backend_dev_count() };
+    let mut devices = Vec::with_capacity(indices.len() + 1);
+    for index in indices {
+        if *index >= n_devices {
+            let reason = format!("there is no device {index}");
+            return Err(Error::BackendUnavailable { reason });
+        }
+        // SAFETY: `index` is below the number of devices.
+        devices.push(unsafe { sys::ggml_backend_dev_get(*index) });
     }
-    if params.use_mlock {
-        llama_params = llama_params.with_use_mlock(true);
-    }
-    Ok(llama_params)
+    devices.push(std::ptr::null_mut());
+    Ok(devices)
+}
+
+/// Refers to `devices` and `goes_on`.
+fn llama_params<Callback: FnMut(f32) -> bool>(
+    params: &ModelParams,
+    gpu_layers: u32,
+    devices: &mut [sys::ggml_backend_dev_t],
+    goes_on: &mut Callback,
+) -> sys::llama_model_params {
+    // SAFETY: returns a plain value.
+    let mut raw = unsafe { sys::llama_model_default_params() };
+    raw.n_gpu_layers = i32::try_from(gpu_layers).unwrap_or(i32::MAX);
+    raw.devices = devices.as_mut_ptr();
+    raw.load_mode = match (params.use_mmap, params.use_mlock) {
+        (None, false) => raw.load_mode,
+        (Some(false), false) => sys::LLAMA_LOAD_MODE_NONE,
+        (Some(true), false) => sys::LLAMA_LOAD_MODE_MMAP,
+        (Some(false), true) => sys::LLAMA_LOAD_MODE_MLOCK,
+        (None | Some(true), true) => sys::LLAMA_LOAD_MODE_MMAP_MLOCK,
+    };
+    raw.progress_callback = Some(on_progress::<Callback>);
+    raw.progress_callback_user_data = std::ptr::from_mut(goes_on).cast::<c_void>();
+    raw
+}
+
+/// Called by llama.cpp on the thread that loads. A panic must not cross it, and ends the load.
+unsafe extern "C" fn on_progress<Callback: FnMut(f32) -> bool>(progress: f32, goes_on: *mut c_void) -> bool {
+    // SAFETY: `Model::load` passes its callback, which nothing else uses meanwhile.
+    let goes_on = unsafe { &mut *goes_on.cast::<Callback>() };
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| goes_on(progress))).unwrap_or(false)
 }
 
 fn load_error(path: &Path, abort: &AbortFlag, error: &str) -> Error {

@@ -34,8 +34,9 @@ pub fn write_quantized(from: &Path, to: &Path, format: WeightFormat) -> Result<(
         WeightFormat::Q8_0 => (sys::LLAMA_FTYPE_MOSTLY_Q8_0, false),
         WeightFormat::Q4KM => (sys::LLAMA_FTYPE_MOSTLY_Q4_K_M, false),
     };
-    // SAFETY: both paths are zero-terminated and outlive the call, as the parameters do. It lets no exception out.
-    let code = shim::catching_assertions(|| unsafe { sys::llama_model_quantize(input.as_ptr(), output.as_ptr(), &raw const params) });
+    // SAFETY: both paths are zero-terminated and outlive the call, as the parameters do.
+    let code = shim::call(|error| unsafe { shim::lw_model_quantize(input.as_ptr(), output.as_ptr(), &raw const params, error) });
+    let code = code.map_err(|reason| invalid(from, reason))?;
     if code == 0 {
         return Ok(());
     }

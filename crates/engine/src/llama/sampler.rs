@@ -1,13 +1,13 @@
 //! The stages that narrow down and draw a token, as one chain, and the plain maximum.
 //!
 //! Most are llama.cpp's samplers. Two are not: top-n-sigma only lowers logits there and typical-p divides by what becomes zero, so one
-//! after the other chooses wrongly. Decides nothing about which stages there are: that is the room `sampling`. No stage throws.
+//! after the other chooses wrongly. Decides nothing about which stages there are: that is the room `sampling`. An exception in a stage chooses nothing.
 
 use std::ptr::NonNull;
 
 use llama_cpp_sys_2 as sys;
 
-use super::Token;
+use super::{Token, shim};
 
 /// One stage of a chain.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,7 +91,7 @@ impl SamplerChain {
         }
     }
 
-    /// Chooses a token. `None` when the highest logit is not finite: llama.cpp would then take any.
+    /// Chooses a token. `None` when the highest logit is not finite, llama.cpp would then take any, and when a stage fails.
     pub fn sample(&mut self, logits: &[f32]) -> Option<Token> {
         self.candidates.clear();
         match self.first_k {
@@ -112,8 +112,8 @@ impl SamplerChain {
             selected: -1,
             sorted: self.first_k.is_some(),
         };
-        for link in &mut self.links {
-            link.apply(&mut array);
+        if !self.links.iter_mut().all(|link| link.apply(&mut array)) {
+            return None;
         }
         let selected = usize::try_from(array.selected).ok().filter(|index| *index < array.size)?;
         // SAFETY: the array describes a part of `candidates`, which XTC lets begin later, and the index lies inside.
@@ -153,7 +153,8 @@ fn collect_likeliest(candidates: &mut Vec<sys::llama_token_data>, logits: &[f32]
 }
 
 impl Link {
-    fn apply(&mut self, array: &mut sys::llama_token_data_array) {
+    /// Returns whether it could.
+    fn apply(&mut self, array: &mut sys::llama_token_data_array) -> bool {
         if let Self::Native(sampler) = self {
             return sampler.apply(array);
         }
@@ -167,6 +168,7 @@ impl Link {
             }
             Self::Native(_) => {}
         }
+        true
     }
 }
 
@@ -178,9 +180,9 @@ struct NativeSampler(NonNull<sys::llama_sampler>);
 unsafe impl Send for NativeSampler {}
 
 impl NativeSampler {
-    fn apply(&mut self, array: &mut sys::llama_token_data_array) {
+    fn apply(&mut self, array: &mut sys::llama_token_data_array) -> bool {
         // SAFETY: the sampler is live and the array describes live memory.
-        unsafe { sys::llama_sampler_apply(self.0.as_ptr(), array) };
+        shim::call(|error| unsafe { shim::lw_sample(self.0.as_ptr(), array, error) }).is_ok()
     }
 }
 

@@ -59,6 +59,28 @@ Result guarded(char ** error, Result failed, Call call, bool computes_alone = tr
     return failed;
 }
 
+// The same for what returns nothing.
+template <typename Call>
+void guarded_void(char ** error, Call call) {
+    guarded(error, 0, [&] {
+        call();
+        return 0;
+    });
+}
+
+// The same for functions that catch exceptions themselves: an assertion that failed in one is no mere failure.
+template <typename Call>
+size_t guarded_state(char ** error, Call call) {
+    return guarded(error, size_t(0), [&] {
+        const unsigned before = thrown_assertions();
+        const size_t   n_bytes = call();
+        if (thrown_assertions() != before) {
+            throw std::runtime_error("an assertion of llama.cpp failed on a sequence's state");
+        }
+        return n_bytes;
+    });
+}
+
 // llama.cpp tries a template out before anybody can put the watch in, so this is done here first.
 void try_template(const std::string & source) {
     jinja::lexer   lexer;
@@ -192,8 +214,41 @@ bool lw_load_backend(const char * path, char ** error) {
     return guarded(error, false, [&] { return ggml_backend_load(path) != nullptr; });
 }
 
+void lw_load_backends(const char * folder, char ** error) {
+    guarded_void(error, [&] { ggml_backend_load_all_from_path(folder); });
+}
+
+void lw_device(size_t index, ggml_backend_dev_props * props, const char ** backend, char ** error) {
+    guarded_void(error, [&] {
+        const ggml_backend_dev_t device = ggml_backend_dev_get(index);
+        ggml_backend_dev_get_props(device, props);
+        *backend = ggml_backend_reg_name(ggml_backend_dev_backend_reg(device));
+    });
+}
+
+ggml_threadpool * lw_threadpool_new(
+        ggml_threadpool * (*make)(ggml_threadpool_params *), ggml_threadpool_params * params, char ** error) {
+    return guarded(error, static_cast<ggml_threadpool *>(nullptr), [&] { return make(params); });
+}
+
+llama_model * lw_model_load(const char * path, llama_model_params params, char ** error) {
+    return guarded(error, static_cast<llama_model *>(nullptr), [&] { return llama_model_load_from_file(path, params); });
+}
+
+uint32_t lw_model_quantize(const char * from, const char * to, const llama_model_quantize_params * params, char ** error) {
+    return guarded(error, uint32_t(1), [&] { return llama_model_quantize(from, to, params); });
+}
+
 llama_context * lw_context_new(llama_model * model, llama_context_params params, char ** error) {
     return guarded(error, static_cast<llama_context *>(nullptr), [&] { return llama_init_from_model(model, params); });
+}
+
+void lw_context_free(llama_context * context, char ** error) {
+    // A destructor lets no exception out, but ends the process.
+    guarded_void(error, [&] {
+        llama_synchronize(context);
+        llama_free(context);
+    });
 }
 
 int32_t lw_decode(llama_context * context, llama_batch batch, char ** error) {
@@ -201,16 +256,44 @@ int32_t lw_decode(llama_context * context, llama_batch batch, char ** error) {
     return guarded(error, int32_t(LW_THREW), [&] { return llama_decode(context, batch); }, computes_alone);
 }
 
+float * lw_logits(llama_context * context, int32_t index, char ** error) {
+    return guarded(error, static_cast<float *>(nullptr), [&] { return llama_get_logits_ith(context, index); });
+}
+
+void lw_sample(llama_sampler * sampler, llama_token_data_array * candidates, char ** error) {
+    guarded_void(error, [&] { llama_sampler_apply(sampler, candidates); });
+}
+
+bool lw_memory_cut(llama_context * context, llama_seq_id sequence, llama_pos from, char ** error) {
+    return guarded(error, false, [&] { return llama_memory_seq_rm(llama_get_memory(context), sequence, from, -1); });
+}
+
+void lw_memory_clear(llama_context * context, char ** error) {
+    guarded_void(error, [&] { llama_memory_clear(llama_get_memory(context), /* data */ false); });
+}
+
+void lw_memory_share(llama_context * context, llama_seq_id from, llama_seq_id to, llama_pos end, char ** error) {
+    guarded_void(error, [&] { llama_memory_seq_cp(llama_get_memory(context), from, to, -1, end); });
+}
+
+llama_pos lw_memory_last(llama_context * context, llama_seq_id sequence, char ** error) {
+    return guarded(error, llama_pos(-1), [&] { return llama_memory_seq_pos_max(llama_get_memory(context), sequence); });
+}
+
+llama_pos lw_memory_first(llama_context * context, llama_seq_id sequence, char ** error) {
+    return guarded(error, llama_pos(-1), [&] { return llama_memory_seq_pos_min(llama_get_memory(context), sequence); });
+}
+
 size_t lw_state_size(llama_context * context, llama_seq_id sequence, char ** error) {
-    return guarded(error, size_t(0), [&] { return llama_state_seq_get_size(context, sequence); });
+    return guarded_state(error, [&] { return llama_state_seq_get_size(context, sequence); });
 }
 
 size_t lw_state_save(llama_context * context, llama_seq_id sequence, uint8_t * bytes, size_t n_bytes, char ** error) {
-    return guarded(error, size_t(0), [&] { return llama_state_seq_get_data(context, bytes, n_bytes, sequence); });
+    return guarded_state(error, [&] { return llama_state_seq_get_data(context, bytes, n_bytes, sequence); });
 }
 
 size_t lw_state_restore(llama_context * context, llama_seq_id sequence, const uint8_t * bytes, size_t n_bytes, char ** error) {
-    return guarded(error, size_t(0), [&] { return llama_state_seq_set_data(context, bytes, n_bytes, sequence); });
+    return guarded_state(error, [&] { return llama_state_seq_set_data(context, bytes, n_bytes, sequence); });
 }
 
 int32_t lw_tokenize(

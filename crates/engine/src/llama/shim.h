@@ -28,20 +28,43 @@ void lw_string_free(char * text);
 void lw_watch_for_death(void (*report_death)(const char * reason));
 // `own_memory` tells the bytes of memory that this process has to itself, or 0 where that cannot be told; for the limits of templates.
 void lw_measure_memory_by(uint64_t (*own_memory)(void));
-// Around a call of llama.cpp that lets no exception out: assertions that fail in it are exceptions.
-void lw_catch_assertions_begin(void);
-void lw_catch_assertions_end(void);
 
 // Silences (or opens) the logger of llama.cpp's common code, which does not go through llama_log_set.
 void lw_set_common_log(bool enabled);
+
+// Loads every backend of a folder into ggml's registry. The caller keeps readers away.
+void lw_load_backends(const char * folder, char ** error);
+// A device of ggml's registry, as it says of itself: a driver is asked. The texts live as long as the registry.
+void lw_device(size_t index, struct ggml_backend_dev_props * props, const char ** backend, char ** error);
+// A threadpool by the CPU backend's own function `make`. When a thread cannot be started, those that were stay asleep and are lost.
+struct ggml_threadpool * lw_threadpool_new(
+    struct ggml_threadpool * (*make)(struct ggml_threadpool_params *), struct ggml_threadpool_params * params, char ** error);
+
+// A model; null without an error when llama.cpp has logged why.
+struct llama_model * lw_model_load(const char * path, struct llama_model_params params, char ** error);
+uint32_t lw_model_quantize(const char * from, const char * to, const struct llama_model_quantize_params * params, char ** error);
 
 // Loads the library of a backend into ggml's registry, whose readers the caller keeps away. False when it is not usable here.
 bool lw_load_backend(const char * path, char ** error);
 
 struct llama_context * lw_context_new(struct llama_model * model, struct llama_context_params params, char ** error);
+// What a device still does is waited for first. One that fails then leaves a context that cannot be freed: it stays, and with it its memory.
+void lw_context_free(struct llama_context * context, char ** error);
 int32_t lw_decode(struct llama_context * context, struct llama_batch batch, char ** error);
 
-// The memory of one sequence as bytes: how many there are, copied out, copied in. Each returns how many bytes it took; 0 is a failure. One that
+// Waits for a device that still computes; null without an error where no logits were asked for.
+float * lw_logits(struct llama_context * context, int32_t index, char ** error);
+void lw_sample(struct llama_sampler * sampler, llama_token_data_array * candidates, char ** error);
+
+// What sequences hold: cut off, all forgotten, shared, the last and the first position.
+bool lw_memory_cut(struct llama_context * context, llama_seq_id sequence, llama_pos from, char ** error);
+void lw_memory_clear(struct llama_context * context, char ** error);
+void lw_memory_share(struct llama_context * context, llama_seq_id from, llama_seq_id to, llama_pos end, char ** error);
+llama_pos lw_memory_last(struct llama_context * context, llama_seq_id sequence, char ** error);
+llama_pos lw_memory_first(struct llama_context * context, llama_seq_id sequence, char ** error);
+
+// The memory of one sequence as bytes: how many there are, copied out, copied in. Each returns how many bytes it took; 0 is a failure, an
+// assertion that llama.cpp caught itself is an error too. One that
 // failed to come in leaves the sequence in an unknown state.
 size_t lw_state_size(struct llama_context * context, llama_seq_id sequence, char ** error);
 size_t lw_state_save(struct llama_context * context, llama_seq_id sequence, uint8_t * bytes, size_t n_bytes, char ** error);

@@ -2,8 +2,6 @@
 //!
 //! Says what is possible; which sequence, when and whether it is worth it is decided elsewhere.
 
-use llama_cpp_sys_2 as sys;
-
 use super::{Context, memory, shim};
 
 /// The memory of a sequence, outside of its context. Only a context of the same model and the same parameters can take it back.
@@ -70,9 +68,9 @@ impl Context<'_> {
         self.clear(to);
         let is_whole = n_tokens == self.held(from);
         let end = if is_whole { -1 } else { i32::try_from(n_tokens).unwrap_or(-1) };
-        // SAFETY: the context and its memory are live; -1 means from the beginning, and to the end.
-        unsafe { sys::llama_memory_seq_cp(self.memory(), from, to, -1, end) };
-        let is_shared = self.held(to) == n_tokens;
+        // SAFETY: the context and its memory are live; -1 means to the end.
+        let shared = self.call(|error| unsafe { shim::lw_memory_share(self.raw(), from, to, end, error) });
+        let is_shared = shared.is_ok() && self.held(to) == n_tokens;
         if !is_shared {
             self.clear(to);
         }
@@ -83,7 +81,8 @@ impl Context<'_> {
     #[must_use]
     pub fn state_bytes(&self, sequence: i32) -> usize {
         // SAFETY: the context is live.
-        shim::call(|error| unsafe { shim::lw_state_size(self.raw(), sequence, error) }).unwrap_or(0)
+        self.call(|error| unsafe { shim::lw_state_size(self.raw(), sequence, error) })
+            .unwrap_or(0)
     }
 
     /// Copies out what `sequence` holds; `None` when it holds nothing, or the machine has no room for it.
@@ -95,7 +94,7 @@ impl Context<'_> {
             return None;
         }
         // SAFETY: the context is live; there is room for `n_bytes`, and llama.cpp writes no more.
-        let written = shim::call(|error| unsafe { shim::lw_state_save(self.raw(), sequence, bytes.as_mut_ptr(), n_bytes, error) });
+        let written = self.call(|error| unsafe { shim::lw_state_save(self.raw(), sequence, bytes.as_mut_ptr(), n_bytes, error) });
         if written != Ok(n_bytes) {
             return None;
         }
@@ -112,7 +111,7 @@ impl Context<'_> {
     pub fn restore(&mut self, sequence: i32, state: &SequenceState) -> bool {
         let bytes = &state.bytes;
         // SAFETY: the context is live; the bytes are those of `save`.
-        let read = shim::call(|error| unsafe { shim::lw_state_restore(self.raw(), sequence, bytes.as_ptr(), bytes.len(), error) });
+        let read = self.call(|error| unsafe { shim::lw_state_restore(self.raw(), sequence, bytes.as_ptr(), bytes.len(), error) });
         let is_restored = read == Ok(bytes.len()) && self.held(sequence) == state.n_tokens;
         if !is_restored {
             self.clear(sequence);
@@ -129,5 +128,75 @@ impl Context<'_> {
             (true, _) if first == 0 => 0,
             (true, window) => (first + window - 1).min(n_tokens),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::llama::{
+        AbortFlag, Backend, Batch, ContextParams, Decoded, FlashAttention, GpuLayers, KvCacheType, Model, ModelParams, Token,
+    };
+
+    /// llama.cpp asserts that a sequence has a number below 256; in the functions of states it catches that itself.
+    const NO_SEQUENCE: i32 = 100_000;
+
+    /// The state of a sequence that holds a token.
+    fn saved(model: &Model, params: &ContextParams) -> Vec<u8> {
+        let mut context = Context::new(model, params).unwrap();
+        let mut batch = Batch::new(1);
+        batch.add(Token::new(1), 0, 0, false);
+        assert_eq!(context.decode(&batch, &[]), Ok(Decoded::Done));
+        context.save(0).unwrap().bytes
+    }
+
+    #[test]
+    fn a_context_is_broken_when_an_assertion_fails_on_a_sequence() {
+        let backend = Backend::start(Path::new(env!("LLAMA_WORKER_BUILT_BACKENDS"))).unwrap();
+        let model_params = ModelParams {
+            path: Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny-chat/tiny-chat.gguf"),
+            gpu_layers: GpuLayers::Count(0),
+            devices: vec![],
+            context_size: None,
+            use_mmap: None,
+            use_mlock: false,
+        };
+        let model = Model::load(backend, &model_params, &AbortFlag::default(), |_| {}).unwrap();
+        let params = ContextParams {
+            context_size: 256,
+            batch_size: 256,
+            sequences: 1,
+            threads: 1,
+            most_threads: None,
+            flash_attention: FlashAttention::Off,
+            kv_cache_type: KvCacheType::F16,
+            ignores_memory: false,
+            session_cache: None,
+        };
+        let state = SequenceState::fake(64, 1, 0);
+        let bytes = &saved(&model, &params);
+        let calls: [(&str, &dyn Fn(&mut Context<'_>)); 5] = [
+            ("held", &|context| assert_eq!(context.held(NO_SEQUENCE), 0)),
+            ("first_held", &|context| assert_eq!(context.first_held(NO_SEQUENCE), 0)),
+            ("cut", &|context| context.clear(NO_SEQUENCE)),
+            ("save", &|context| assert!(context.save(NO_SEQUENCE).is_none())),
+            ("state_restore", &|context| {
+                // SAFETY: the context is live, and the bytes are.
+                let read =
+                    context.call(|error| unsafe { shim::lw_state_restore(context.raw(), NO_SEQUENCE, bytes.as_ptr(), bytes.len(), error) });
+                assert!(read.is_err());
+            }),
+        ];
+        for (name, call) in calls {
+            let mut context = Context::new(&model, &params).unwrap();
+            assert!(!context.is_broken());
+            call(&mut context);
+            assert!(context.is_broken(), "{name}");
+        }
+        // A state that does not fit is no more than that.
+        let mut context = Context::new(&model, &params).unwrap();
+        assert!(!context.restore(0, &state) && !context.is_broken());
     }
 }

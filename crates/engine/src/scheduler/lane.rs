@@ -290,12 +290,9 @@ impl Lane {
             return (Some(Ok(StopReason::EogToken)), 0);
         }
         let draft = std::mem::take(&mut running.draft);
-        let lost = || Error::Internal {
-            reason: "no logits after an evaluation".into(),
-        };
         let mut n_right = 0;
         let ending = loop {
-            let logits = context.logits(index + n_right).ok_or_else(lost);
+            let logits = context.logits(index + n_right).map_err(|reason| Error::DecodeFailed { reason });
             let advanced = logits.and_then(|logits| running.generation.advance(logits, model, piece));
             if let Some(ending) = advanced.transpose() {
                 break Some(ending);

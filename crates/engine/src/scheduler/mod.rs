@@ -106,6 +106,12 @@ impl<'model> Scheduler<'model> {
         self.context.context_size()
     }
 
+    /// By how many threads it evaluates at first: where the system lets fewer start, fewer than it was asked for.
+    #[must_use]
+    pub fn threads(&self) -> u32 {
+        self.context.threads()
+    }
+
     /// The most tokens one evaluation takes.
     #[must_use]
     pub fn batch_size(&self) -> usize {
@@ -138,6 +144,10 @@ impl<'model> Scheduler<'model> {
     pub fn step(&mut self) {
         self.start_waiting();
         self.reuse_memory();
+        if self.is_broken() {
+            // A state that came back half, or a device that failed. Whoever calls makes everything anew.
+            return;
+        }
         let outputs = self.fill_batch();
         if self.batch.is_empty() {
             return self.wake_parked();
@@ -172,6 +182,12 @@ impl<'model> Scheduler<'model> {
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.context.is_broken()
+    }
+
+    /// Lets the next evaluation end by an assertion of llama.cpp.
+    #[cfg(test)]
+    pub(crate) fn fail_next_evaluation(&mut self) {
+        self.context.fails_next = true;
     }
 
     /// Frees the context; what was said in the sessions stays.

@@ -269,7 +269,7 @@ fn evaluate(context: &mut Context<'_>, sequences: &[i32], from: usize, tokens: &
         }
     }
     let decoded = context.decode(&batch, flags).unwrap();
-    let logits = context.logits(batch.len() - 1).filter(|_| decoded == Decoded::Done);
+    let logits = context.logits(batch.len() - 1).ok().filter(|_| decoded == Decoded::Done);
     (decoded, logits.unwrap_or_default().to_vec())
 }
 

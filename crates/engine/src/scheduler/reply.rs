@@ -1,5 +1,7 @@
 //! How a command is answered: any number of events, then exactly one end, through one closure and so in order.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::chat::ToolCallPart;
 use crate::error::{Error, Result};
 
@@ -77,7 +79,8 @@ impl<Value> Reply<Value> {
 
 impl<Value> Drop for Reply<Value> {
     fn drop(&mut self) {
-        self.send(Event::Ended(Err(Error::WorkerStopped)));
+        // It may be dropped because of a panic, of the sink even, and a second one on the way would end the process.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.send(Event::Ended(Err(Error::WorkerStopped)))));
     }
 }
 
@@ -105,6 +108,13 @@ mod tests {
         reply.text("a".into());
         reply.end(Ok(7));
         assert_eq!(events.iter().collect::<Vec<_>>(), ["Started", "Text(\"a\")", "Ended(Ok(7))"]);
+    }
+
+    #[test]
+    fn a_sink_that_always_panics_does_so_once() {
+        let panicked = catch_unwind(|| Reply::<u8>::new(|_| panic!("a defect")).end(Ok(7)));
+        assert!(panicked.is_err());
+        drop(Reply::<u8>::new(|_| panic!("a defect")));
     }
 
     #[test]

@@ -82,7 +82,8 @@ impl Engine {
                 Command::LoadModel(command) => self.load_and_serve(command),
                 Command::Stop(reply) => return reply.end(Ok(())),
                 other => {
-                    self.handle_without_model(other);
+                    // A panic on the way drops the reply, which answers.
+                    kept_alive(|| self.handle_without_model(other));
                     self.inbox.next()
                 }
             };
@@ -232,14 +233,15 @@ impl Engine {
     fn create_and_serve(&mut self, loaded: Loaded<'_>, command: CreateContext) -> Option<Command> {
         let CreateContext { options, mut reply } = command;
         reply.started();
-        let mut params = self.context_params(loaded.model, &options, 0);
-        let session_cache = params.session_cache.unwrap_or_else(|| Context::spare_bytes(loaded.model, &params));
-        params.session_cache = Some(session_cache);
         let made = guarded(|| {
+            let mut params = self.context_params(loaded.model, &options, 0);
+            let session_cache = params.session_cache.unwrap_or_else(|| Context::spare_bytes(loaded.model, &params));
+            params.session_cache = Some(session_cache);
             let format = self.format(loaded)?;
-            Ok((format, Scheduler::new(loaded.model, format, &params, Conversations::new())?))
+            let scheduler = Scheduler::new(loaded.model, format, &params, Conversations::new())?;
+            Ok((params, session_cache, format, scheduler))
         });
-        let (format, scheduler) = match made {
+        let (params, session_cache, format, scheduler) = match made {
             Ok(made) => made,
             Err(error) => {
                 reply.end(Err(error));
@@ -251,7 +253,7 @@ impl Engine {
             context_size: scheduler.context_size(),
             batch_size: scheduler.batch_size(),
             sequences: params.sequences,
-            threads: params.threads,
+            threads: scheduler.threads(),
             session_cache,
         }));
         self.serve_context(loaded, format, &params, scheduler)
@@ -278,13 +280,16 @@ impl Engine {
     ) -> Option<Command> {
         loop {
             for command in self.inbox.take_concurrent() {
-                self.begin_beside(loaded, &mut scheduler, command);
+                kept_alive(|| self.begin_beside(loaded, &mut scheduler, command));
             }
             if !scheduler.is_idle() {
                 if step(&mut scheduler).is_err() {
                     // The context cannot be trusted any more; the caller gets an equal one, with what was said, without asking.
-                    let said = scheduler.into_conversations();
-                    scheduler = match guarded(|| Scheduler::new(loaded.model, format, params, said)) {
+                    let made_anew = guarded(|| {
+                        let said = scheduler.into_conversations();
+                        Scheduler::new(loaded.model, format, params, said)
+                    });
+                    scheduler = match made_anew {
                         Ok(scheduler) => scheduler,
                         Err(error) => {
                             let reason = error.cause().unwrap_or_else(|| error.to_string());
@@ -298,7 +303,7 @@ impl Engine {
                 continue;
             }
             match self.inbox.next()? {
-                command if is_concurrent(&command) => self.begin_beside(loaded, &mut scheduler, command),
+                command if is_concurrent(&command) => kept_alive(|| self.begin_beside(loaded, &mut scheduler, command)),
                 other => {
                     if let Some(leaving) = self.handle_beside_model(loaded, Some(params), other) {
                         return Some(leaving);
@@ -339,7 +344,7 @@ impl Engine {
             },
             Command::CreateContext(command) => {
                 let freed = current.map_or(0, |current| Context::needed_bytes(model, current));
-                match Context::check(model, &self.context_params(model, &command.options, freed), freed) {
+                match guarded(|| Context::check(model, &self.context_params(model, &command.options, freed), freed)) {
                     Ok(()) => return Some(Command::CreateContext(command)),
                     Err(error) => refuse_started(command.reply, error),
                 }
@@ -437,12 +442,12 @@ fn step(scheduler: &mut Scheduler<'_>) -> Result<()> {
         Ok(())
     });
     if let Err(error) = &stepped {
-        scheduler.fail_all(|| Error::Internal { reason: error.to_string() });
+        kept_alive(|| scheduler.fail_all(|| Error::Internal { reason: error.to_string() }));
     } else if scheduler.is_broken() {
         let broken = || Error::DecodeFailed {
             reason: "another generation's evaluation ended in the middle, and the context is made anew".into(),
         };
-        scheduler.fail_all(broken);
+        kept_alive(|| scheduler.fail_all(broken));
         return Err(broken());
     }
     stepped
@@ -467,10 +472,7 @@ fn with_seed(mut job: Job, seed: Option<u32>) -> Job {
 
 /// Answers a question about the model. A panic on the way drops the reply, which answers too.
 fn answer(loaded: Loaded<'_>, query: Query) {
-    let _ = guarded(|| {
-        query::answer(loaded.model, loaded.format, query);
-        Ok(())
-    });
+    kept_alive(|| query::answer(loaded.model, loaded.format, query));
 }
 
 /// Answers a step that was begun and failed.
@@ -486,6 +488,12 @@ fn guarded<Value>(job: impl FnOnce() -> Result<Value>) -> Result<Value> {
             reason: panic_text(&*panic),
         })
     })
+}
+
+/// The same for what has no result: whoever waits for something of it is answered when its reply is dropped.
+fn kept_alive(job: impl FnOnce()) {
+    // The panic's words are on standard error.
+    let _ = catch_unwind(AssertUnwindSafe(job));
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
@@ -514,10 +522,13 @@ fn init_info(backend: &Backend, choice: Choice) -> InitInfo {
 mod tests {
     use std::path::Path;
     use std::sync::mpsc;
+    use std::time::Instant;
 
     use super::*;
+    use crate::chat::{Message, Role};
     use crate::llama::{AbortFlag, FlashAttention, GpuLayers, KvCacheType};
-    use crate::scheduler::{Event, SessionId};
+    use crate::scheduler::{Event, GenerationOptions, GenerationRequest, GenerationResult, SessionId};
+    use crate::session::Input;
 
     #[test]
     fn progress_grows_and_ends_with_one_1() {
@@ -541,10 +552,9 @@ mod tests {
         assert_eq!(error.to_string(), "internal error: lost it");
     }
 
-    #[test]
-    fn calls_say_why_the_context_is_lost() {
+    fn model() -> Model {
         let backend = Backend::start(Path::new(env!("LLAMA_WORKER_BUILT_BACKENDS"))).unwrap();
-        let model_params = ModelParams {
+        let params = ModelParams {
             path: Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny-chat/tiny-chat.gguf"),
             gpu_layers: GpuLayers::Count(0),
             devices: vec![],
@@ -552,13 +562,11 @@ mod tests {
             use_mmap: None,
             use_mlock: false,
         };
-        let model = Model::load(backend, &model_params, &AbortFlag::default(), |_| {}).unwrap();
-        let format = ChatFormat::new(&model, None).unwrap();
-        let loaded = Loaded {
-            model: &model,
-            format: Some(&format),
-        };
-        let params = ContextParams {
+        Model::load(backend, &params, &AbortFlag::default(), |_| {}).unwrap()
+    }
+
+    fn context_params() -> ContextParams {
+        ContextParams {
             context_size: 256,
             batch_size: 256,
             sequences: 1,
@@ -568,7 +576,18 @@ mod tests {
             kv_cache_type: KvCacheType::F16,
             ignores_memory: false,
             session_cache: None,
+        }
+    }
+
+    #[test]
+    fn calls_say_why_the_context_is_lost() {
+        let model = model();
+        let format = ChatFormat::new(&model, None).unwrap();
+        let loaded = Loaded {
+            model: &model,
+            format: Some(&format),
         };
+        let params = context_params();
         let refused = ContextParams {
             kv_cache_type: KvCacheType::Q8_0,
             ..params.clone()
@@ -593,5 +612,73 @@ mod tests {
         let expected = "the context could not be created: it was lost in an evaluation that failed, and could not be made anew: ";
         let reason = error.to_string();
         assert!(reason.starts_with(expected) && reason.len() > expected.len(), "{reason}");
+    }
+
+    fn generation(mut on_end: impl FnMut(Result<GenerationResult>) + Send + 'static) -> Job {
+        let options = GenerationOptions {
+            max_tokens: Some(4),
+            ..Default::default()
+        };
+        Job::Generate(Box::new(GenerationRequest {
+            input: Input::Prompt("What is the capital of France?".into()),
+            options,
+            abort: AbortFlag::default(),
+            accepted_at: Instant::now(),
+            reply: Reply::new(move |event| {
+                if let Event::Ended(result) = event {
+                    on_end(result);
+                }
+            }),
+        }))
+    }
+
+    #[test]
+    fn an_assertion_in_an_evaluation_ends_its_generations_and_the_context_comes_back() {
+        let model = model();
+        let format = ChatFormat::new(&model, None).unwrap();
+        let loaded = Loaded {
+            model: &model,
+            format: Some(&format),
+        };
+        let params = ContextParams {
+            sequences: 2,
+            ..context_params()
+        };
+        let sessions = [(SessionId::DEFAULT, "first"), (SessionId(1), "second")];
+        let said = sessions.map(|(id, text)| (id, Conversation::new(vec![Message::new(Role::User, text)])));
+        let mut scheduler = Scheduler::new(&model, &format, &params, Conversations::from(said)).unwrap();
+        let (commands, inbox) = tokio::sync::mpsc::unbounded_channel();
+        let (sender, seen) = mpsc::channel();
+        for (id, _) in sessions {
+            let (commands, sender) = (commands.clone(), sender.clone());
+            scheduler.submit(
+                id,
+                generation(move |result| {
+                    sender.send((id, format!("{:?}", result.map_err(|error| error.code())))).unwrap();
+                    // Asked for when the context is gone.
+                    let on_history = sender.clone();
+                    let history = Reply::new(move |event: Event<Vec<Message>>| {
+                        if let Event::Ended(messages) = event {
+                            let texts: Vec<_> = messages.unwrap().into_iter().map(|message| message.content).collect();
+                            on_history.send((id, texts.concat())).unwrap();
+                        }
+                    });
+                    commands.send(Command::Job(id, Job::History(history))).unwrap();
+                    let on_end = sender.clone();
+                    let again = generation(move |result| on_end.send((id, format!("generates: {}", result.is_ok()))).unwrap());
+                    commands.send(Command::Job(id, again)).unwrap();
+                }),
+            );
+        }
+        drop((commands, sender));
+        scheduler.fail_next_evaluation();
+        let mut engine = Engine::new(Inbox::new(inbox, AbortFlag::default()));
+        assert!(engine.serve_context(loaded, &format, &params, scheduler).is_none());
+        assert_eq!(engine.lost_context, None);
+        let seen: Vec<_> = seen.iter().collect();
+        for (id, text) in sessions {
+            let of_session: Vec<_> = seen.iter().filter(|(of, _)| *of == id).map(|(_, what)| what.as_str()).collect();
+            assert_eq!(of_session, ["Err(\"DECODE_FAILED\")", text, "generates: true"]);
+        }
     }
 }

@@ -17,7 +17,7 @@ use super::{AbortFlag, Batch, Model, log, memory, shim};
 use crate::error::{Error, Result};
 
 /// The most tokens of one evaluation whose logits are asked for besides one of each sequence: guesses.
-pub const MOST_DRAFTED: usize = 8;
+pub const MOST_DRAFTED: usize = 15;
 
 /// What a context is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]

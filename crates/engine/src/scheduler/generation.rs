@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::gate::{Costs, Gate};
+use super::gate::{Costs, Hopes};
 use super::reply::Reply;
 use crate::chat::{AnswerFormat, AnswerPart, AnswerReader, ChatOptions, Message, Prompt, Role, ThoughtWatch, ToolCall};
 use crate::error::{Error, Result};
@@ -260,14 +260,7 @@ pub(super) struct Generation {
 #[derive(Debug)]
 struct Guesses {
     lookup: Lookup<Token>,
-    gate: Gate,
-}
-
-/// Tokens that are evaluated behind the one that was chosen, because they may be chosen next.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Draft {
-    pub(super) tokens: Vec<Token>,
-    n_same: usize,
+    hopes: Hopes,
 }
 
 /// A token that the model does not choose.
@@ -309,7 +302,7 @@ impl Generation {
         let may_guess = options.speculation == Speculation::Lookup && model.can_cut_memory() && !options.is_preload;
         let guesses = may_guess.then(|| Guesses {
             lookup: Lookup::new(&prompt.tokens),
-            gate: Gate::new(),
+            hopes: Hopes::new(),
         });
         let mut generation = Self {
             reply,
@@ -390,6 +383,8 @@ impl Generation {
         self.sampler.accept(token)?;
         self.answer.push(token);
         if let Some(guesses) = &mut self.guesses {
+            let guess = guesses.lookup.guess(1);
+            guesses.hopes.note(guess.map(|guess| (guess.n_same, guess.tokens == [token])));
             guesses.lookup.push(token);
         }
         if self.options.streams_tokens {
@@ -409,7 +404,7 @@ impl Generation {
     }
 
     /// Guesses at most `most` of the tokens that come behind the chosen one, as many as pay in an evaluation of `width` tokens.
-    pub(super) fn draft(&self, width: usize, most: usize, costs: &Costs) -> Draft {
+    pub(super) fn draft(&self, width: usize, most: usize, costs: &Costs) -> Vec<Token> {
         let left = self.options.max_tokens.map_or(usize::MAX, |limit| {
             (limit as usize).saturating_sub(self.result.usage.completion_tokens)
         });
@@ -418,20 +413,20 @@ impl Generation {
         let guess = self.guesses.as_ref().filter(|_| most > 0).and_then(|guesses| {
             let mut guess = guesses.lookup.guess(most)?;
             let price = |length: usize| costs.price(width, length);
-            guess.tokens.truncate(guesses.gate.length(guess.n_same, most, price));
-            Some(guess)
+            guess.tokens.truncate(guesses.hopes.length(guess.n_same, most, price));
+            Some(guess.tokens)
         });
-        guess.map_or_else(Draft::default, |guess| Draft {
-            tokens: guess.tokens,
-            n_same: guess.n_same,
-        })
+        guess.unwrap_or_default()
     }
 
-    /// Takes notice of how many tokens of `draft` were right, and what all of them cost.
-    pub(super) fn note_draft(&mut self, draft: &Draft, n_right: usize, price: f64) {
-        let Some(guesses) = &mut self.guesses else { return };
-        guesses.gate.observe(draft.n_same, draft.tokens.len(), n_right, price);
-        self.result.usage.drafted_tokens += draft.tokens.len();
+    /// Whether tokens are guessed when that pays.
+    pub(super) fn may_guess(&self) -> bool {
+        self.guesses.is_some()
+    }
+
+    /// Takes notice of how many of the tokens that were guessed were right.
+    pub(super) fn note_draft(&mut self, n_guessed: usize, n_right: usize) {
+        self.result.usage.drafted_tokens += n_guessed;
         self.result.usage.accepted_tokens += n_right;
     }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::fit::{Fitted, fit, fit_answer};
 use super::gate::Costs;
-use super::generation::{Draft, Generation, GenerationRequest, GenerationResult, StopReason, Times};
+use super::generation::{Generation, GenerationRequest, GenerationResult, StopReason, Times};
 use super::job::{Job, SessionId};
 use super::plan::Demand;
 use super::reply::Reply;
@@ -42,7 +42,7 @@ pub(super) struct Running {
     /// Tokens in the batch under way.
     n_filled: usize,
     /// Those among them that are guessed.
-    draft: Draft,
+    draft: Vec<Token>,
 }
 
 /// What there is for guessed tokens in a batch.
@@ -191,7 +191,7 @@ impl Lane {
             since: Instant::now(),
             is_parked: false,
             n_filled: 0,
-            draft: Draft::default(),
+            draft: Vec::new(),
         });
     }
 
@@ -215,7 +215,7 @@ impl Lane {
     pub(super) fn fill(&mut self, batch: &mut Batch, slots: &[Slot], n_tokens: usize, room: &mut DraftRoom<'_>) -> Option<usize> {
         let running = self.running.as_mut()?;
         running.n_filled = n_tokens;
-        running.draft = Draft::default();
+        running.draft = Vec::new();
         let held = slots[running.slot].held.len();
         let sequence = slots[running.slot].sequence;
         if let Some(token) = running.generation.next.filter(|_| n_tokens > 0) {
@@ -224,7 +224,7 @@ impl Lane {
             // The token itself takes one place, and so does the one that will be chosen.
             let most = room.n_free.min(room.context_size.saturating_sub(held + 1));
             running.draft = running.generation.draft(room.width, most, room.costs);
-            let drafted = &running.draft.tokens;
+            let drafted = &running.draft;
             for (place, guess) in drafted.iter().enumerate() {
                 batch.add(*guess, held + 1 + place, sequence, true);
             }
@@ -250,7 +250,7 @@ impl Lane {
         }
         let held = &mut slots[running.slot].held;
         match running.generation.next.take() {
-            Some(token) => held.extend([token].iter().chain(&running.draft.tokens)),
+            Some(token) => held.extend([token].iter().chain(&running.draft)),
             None => held.extend_from_slice(&running.generation.prompt[held.len()..held.len() + n_tokens]),
         }
     }
@@ -270,18 +270,24 @@ impl Lane {
         }
     }
 
+    /// Whether tokens of the answer in the batch under way are guessed when that pays.
+    pub(super) fn may_guess(&self) -> bool {
+        self.running
+            .as_ref()
+            .is_some_and(|running| running.n_filled > 0 && running.generation.may_guess())
+    }
+
     /// The number of guesses in the batch under way.
     pub(super) fn n_drafted(&self) -> usize {
-        self.running.as_ref().map_or(0, |running| running.draft.tokens.len())
+        self.running.as_ref().map_or(0, |running| running.draft.len())
     }
 
     /// Takes the token that the logits at `index` give and, as long as that is what was guessed, the next. Returns how the generation ended, if it
-    /// did, and how many guesses were wrong or came too late. `price`: what each guess cost. A panic on the way leaves it running, to be failed.
+    /// did, and how many guesses were wrong or came too late. A panic on the way leaves it running, to be failed.
     pub(super) fn advance(
         &mut self,
         context: &Context<'_>,
         index: usize,
-        price: f64,
         model: &Model,
         piece: &mut Vec<u8>,
     ) -> (Option<Result<StopReason>>, usize) {
@@ -297,14 +303,13 @@ impl Lane {
             if let Some(ending) = advanced.transpose() {
                 break Some(ending);
             }
-            if running.generation.next != draft.tokens.get(n_right).copied() || running.generation.abort.is_set() {
+            if running.generation.next != draft.get(n_right).copied() || running.generation.abort.is_set() {
                 break None;
             }
             n_right += 1;
         };
-        let n_guessed = draft.tokens.len();
-        let price_of_all = price * f64::from(u32::try_from(n_guessed).unwrap_or(u32::MAX));
-        running.generation.note_draft(&draft, n_right, price_of_all);
+        let n_guessed = draft.len();
+        running.generation.note_draft(n_guessed, n_right);
         (ending, n_guessed - n_right)
     }
 

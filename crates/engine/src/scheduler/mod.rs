@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::llama::{AbortFlag, Batch, Context, ContextParams, Decoded, MOST_DRAFTED, Model};
 use crate::session::Conversation;
 use cache::StateCache;
-use gate::Costs;
+use gate::{Budget, Costs};
 use governor::Governor;
 use lane::{DraftRoom, Lane, Running};
 use plan::Demand;
@@ -50,6 +50,7 @@ pub struct Scheduler<'model> {
     context: Context<'model>,
     governor: Governor,
     costs: Costs,
+    budget: Budget,
     /// The memory was too full for guesses.
     skips_drafts: bool,
     /// There are tokens of a prompt in the batch.
@@ -89,6 +90,7 @@ impl<'model> Scheduler<'model> {
             context,
             governor: Governor::new(params.threads, params.most_threads),
             costs: Costs::default(),
+            budget: Budget::default(),
             skips_drafts: false,
             fills_prompt: false,
             slots: (0..n_sequences).map(Slot::new).collect(),
@@ -263,7 +265,7 @@ impl<'model> Scheduler<'model> {
         let batch_size = self.context.batch_size();
         let shares = plan::shares(&demands, self.capacity(&demands));
         let width = shares.iter().sum();
-        let may_draft = !std::mem::take(&mut self.skips_drafts) && !self.fills_prompt;
+        let may_draft = !std::mem::take(&mut self.skips_drafts) && !self.fills_prompt && self.budget.allows();
         let n_free = if may_draft { batch_size - width } else { 0 };
         let mut room = DraftRoom {
             costs: &self.costs,
@@ -306,11 +308,18 @@ impl<'model> Scheduler<'model> {
     fn take_results(&mut self, outputs: &[(SessionId, Option<usize>)], begun_at: Instant) {
         let (width, took) = (self.batch.len(), begun_at.elapsed());
         self.governor.observe(width, took);
-        let price = self.costs.bill(width, self.n_drafted(), took.as_secs_f64());
-        if !self.fills_prompt {
-            self.costs.observe(width, took.as_secs_f64());
+        let (may_guess, n_guessed) = (self.active_lanes().any(Lane::may_guess), self.n_drafted());
+        let n_right = n_guessed - self.advance(outputs);
+        // With what choosing took, and cutting what was wrong out of memory.
+        let spent = begun_at.elapsed().as_secs_f64();
+        if self.fills_prompt {
+            self.costs.pass_over(width);
+        } else {
+            if may_guess {
+                self.budget.observe(n_guessed, n_right, self.costs.bill(width, n_guessed, spent));
+            }
+            self.costs.observe(width, n_guessed, spent);
         }
-        self.advance(outputs, price);
         // Without logits that were waited for, a GPU is still at it.
         if outputs.iter().any(|(_, output)| output.is_some()) {
             self.cache.pace.evaluated(width, begun_at.elapsed());
@@ -328,14 +337,16 @@ impl<'model> Scheduler<'model> {
         self.active_lanes().map(Lane::n_drafted).sum()
     }
 
-    /// `price`: what each guess cost.
-    fn advance(&mut self, outputs: &[(SessionId, Option<usize>)], price: f64) {
+    /// Returns how many guesses were wrong or came too late.
+    fn advance(&mut self, outputs: &[(SessionId, Option<usize>)]) -> usize {
+        let mut n_wrong_of_all = 0;
         for (id, output) in outputs {
             let Some(lane) = self.lanes.get_mut(id) else { continue };
             lane.evaluated(&mut self.slots);
             let Some(index) = output else { continue };
             lane.note_threads(self.governor.settled());
-            let (ending, n_wrong) = lane.advance(&self.context, *index, price, self.model, &mut self.piece);
+            let (ending, n_wrong) = lane.advance(&self.context, *index, self.model, &mut self.piece);
+            n_wrong_of_all += n_wrong;
             let kept = lane
                 .slot_of(&mut self.slots)
                 .is_none_or(|slot| slot.drop_last(n_wrong, &mut self.context));
@@ -348,6 +359,7 @@ impl<'model> Scheduler<'model> {
                 None => self.check_room(*id),
             }
         }
+        n_wrong_of_all
     }
 
     /// When the sequence has no room for another token, leaves out old turns or ends the answer.

@@ -152,6 +152,8 @@ mod tests {
         context.save(0).unwrap().bytes
     }
 
+    type Call<'call> = &'call dyn Fn(&mut Context<'_>);
+
     #[test]
     fn a_context_is_broken_when_an_assertion_fails_on_a_sequence() {
         let backend = Backend::start(Path::new(env!("LLAMA_WORKER_BUILT_BACKENDS"))).unwrap();
@@ -177,7 +179,7 @@ mod tests {
         };
         let state = SequenceState::fake(64, 1, 0);
         let bytes = &saved(&model, &params);
-        let calls: [(&str, &dyn Fn(&mut Context<'_>)); 5] = [
+        let calls: [(&str, Call<'_>); 5] = [
             ("held", &|context| assert_eq!(context.held(NO_SEQUENCE), 0)),
             ("first_held", &|context| assert_eq!(context.first_held(NO_SEQUENCE), 0)),
             ("cut", &|context| context.clear(NO_SEQUENCE)),

@@ -146,7 +146,7 @@ impl Engine {
 
     /// Loads a model and serves it. Returns the command that ended its time, if there was one.
     fn load_and_serve(&mut self, command: LoadModel) -> Option<Command> {
-        match self.load(command) {
+        match kept_alive(|| self.load(command)) {
             Some(model) => {
                 let format = guarded(|| ChatFormat::new(&model, self.chat_template.as_deref())).ok();
                 let loaded = Loaded {
@@ -205,7 +205,7 @@ impl Engine {
                 leaving.take()
             } else {
                 let command = self.inbox.next()?;
-                self.handle_beside_model(loaded, None, command)
+                kept_alive(|| self.handle_beside_model(loaded, None, command))
             };
             match next {
                 None => {}
@@ -305,7 +305,7 @@ impl Engine {
             match self.inbox.next()? {
                 command if is_concurrent(&command) => kept_alive(|| self.begin_beside(loaded, &mut scheduler, command)),
                 other => {
-                    if let Some(leaving) = self.handle_beside_model(loaded, Some(params), other) {
+                    if let Some(leaving) = kept_alive(|| self.handle_beside_model(loaded, Some(params), other)) {
                         return Some(leaving);
                     }
                 }
@@ -490,10 +490,10 @@ fn guarded<Value>(job: impl FnOnce() -> Result<Value>) -> Result<Value> {
     })
 }
 
-/// The same for what has no result: whoever waits for something of it is answered when its reply is dropped.
-fn kept_alive(job: impl FnOnce()) {
+/// The same for what has no result, or may leave nothing: whoever waits for something of it is answered when its reply is dropped.
+fn kept_alive<Left: Default>(job: impl FnOnce() -> Left) -> Left {
     // The panic's words are on standard error.
-    let _ = catch_unwind(AssertUnwindSafe(job));
+    catch_unwind(AssertUnwindSafe(job)).unwrap_or_default()
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

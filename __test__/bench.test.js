@@ -23,12 +23,14 @@ const { parseOptions } = require("../bench/options");
 const { words } = require("../bench/prompts");
 const { resultsPage } = require("../bench/report");
 const { ROWS } = require("../bench/rows");
+const { countAt } = require("../bench/rows/speed");
 const { threadNumbers } = require("../bench/rows/threads");
 const { longestStall } = require("../bench/sides/application");
-const { figuresOf } = require("../bench/sides/marks");
-const { median, pairedRatios, percentile, quantile, spread } = require("../bench/statistics");
+const { figuresOf, gapsBetween } = require("../bench/sides/marks");
+const { median, pairedRatios, percentile, quantile, spread, standardError } = require("../bench/statistics");
 const { Store } = require("../bench/store");
 const { markdownTable } = require("../bench/table");
+const { commonBeginning, sessionSeed, turnsOf } = require("../bench/turns");
 const { judge } = require("../bench/verdicts");
 
 const ROOT = path.join(__dirname, "..");
@@ -71,6 +73,76 @@ test("a target is held against the median of the rounds, and against the best of
   assert.deepEqual([raw.isMet, raw.median, raw.least, raw.most], [true, 0.98, 0.8, 0.99]);
   assert.deepEqual([peer.isMet, peer.median], [true, 1.32]);
   assert.equal(nobody.isMet, undefined);
+});
+
+test("a miss is a miss, and a close one tells the standard error", () => {
+  const verdictOf = (values, target = {}) =>
+    judge({ ...DECODE, samples: { addon: values }, targets: [{ text: "≥ 1", atLeast: 1, ...target }] })[0];
+  const close = verdictOf([0.9, 0.9, 1.05]);
+  assert.deepEqual([close.isMet, close.standardError?.toFixed(3)], [false, "0.050"]);
+  // All rounds miss it; it is met; one round has no error; a percentile is about single values.
+  for (const verdict of [
+    verdictOf([0.9, 0.8]),
+    verdictOf([1.1, 1.2, 0.9]),
+    verdictOf([0.9]),
+    verdictOf([0.9, 1.1], { percentile: 0.5 }),
+  ])
+    assert.equal(verdict.standardError, undefined);
+  assert.equal(standardError([1, 2, 3]), Math.sqrt(1 / 3));
+  assert.ok(Number.isNaN(standardError([1])));
+  const entry = { ...DECODE, samples: { addon: [95, 95, 98], raw: [100, 100, 100] }, targets: [DECODE.targets[0]] };
+  assert.match(markdownTable([entry])[2], /\| 0\.95 \(0\.95–0\.98, standard error 0\.010\) \| \*\*missed\*\* \|$/);
+});
+
+test("what is held against each other are neighbours in every round, each goes first as often, and peers come after", () => {
+  const names = ["addon", "raw", "one", "two"];
+  assert.deepEqual(
+    [-1, 0, 1].map((round) => turnsOf(names, round, ["one", "two"])),
+    [
+      ["addon", "raw", "one", "two"],
+      ["raw", "addon", "two", "one"],
+      ["addon", "raw", "one", "two"],
+    ],
+  );
+  assert.deepEqual(turnsOf(["one", "a", "b", "c"], 0, ["one"]), ["b", "c", "a", "one"]);
+  assert.deepEqual(turnsOf(["addon"], 4, ["one"]), ["addon"]);
+  assert.deepEqual(turnsOf([], 0, ["one"]), []);
+});
+
+test("no prompt of several sessions is asked twice, in whatever round", () => {
+  const rounds = Array.from({ length: 22 }, (_, round) => round - 1);
+  const seeds = rounds.flatMap((round) => Array.from({ length: 8 }, (_, index) => sessionSeed(index, round)));
+  assert.equal(new Set(seeds).size, seeds.length);
+  assert.equal(
+    commonBeginning([
+      [1, 2, 3],
+      [1, 2, 4],
+      [1, 2, 3, 4],
+    ]),
+    2,
+  );
+  assert.equal(
+    commonBeginning([
+      [1, 2],
+      [1, 2, 3],
+    ]),
+    2,
+  );
+  assert.equal(commonBeginning([[5], [6]]), 0);
+});
+
+test("answers behind a long context are shorter, as their rounds are more", () => {
+  assert.deepEqual(
+    [512, 4096, 16384].map((depth) => countAt(depth, 128)),
+    [128, 64, 16],
+  );
+  assert.equal(countAt(4096, 24), 16);
+});
+
+test("gaps of a moment are those that end in it", () => {
+  const marks = [{ at: 10 }, { at: 20 }, { at: 45 }, { at: 50 }, { at: 70 }];
+  assert.deepEqual(gapsBetween(marks, 20, 50), [25, 5]);
+  assert.deepEqual(gapsBetween(marks, 71, 90), []);
 });
 
 test("less is better for times: differences, percentiles and plain bounds", () => {

@@ -15,11 +15,15 @@ const { exampleProgram } = require("./programs");
 const { promptFor } = require("./prompts");
 const { PEERS } = require("./peers");
 const { SideProcess } = require("./sides/process");
+const { turnsOf } = require("./turns");
 
 /** What all sides evaluate at once, which is the addon's default. */
 const BATCH_SIZE = 512;
 
 const LARGE_ROUNDS = 3;
+
+/** What `--rounds` makes of those rows that have many short rounds. */
+const PAIRS_PER_ROUND = 10;
 
 /** A peer that takes longer for one turn has one counted turn: what it shows is no matter of a few percent. */
 const LONG_TURN_MS = 10_000;
@@ -56,6 +60,11 @@ class Bench {
   /** How many tokens one measurement generates. */
   count(model) {
     return Math.max(8, Math.round(model.tokens * this.sizes.share));
+  }
+
+  /** Where a few per cent decide and a round takes a second or two: two or five rounds say less than the machine's own changes of speed. */
+  get pairedRounds() {
+    return Math.min(this.sizes.pairs, PAIRS_PER_ROUND * this.sizes.rounds);
   }
 
   /** Fewer of what takes long with a large model. */
@@ -166,21 +175,21 @@ class Bench {
   }
 
   /**
-   * Lets all measures take turns, each round beginning with another one, so that a drift of the machine's speed meets all alike. A first
-   * turn is not counted: pages come into memory, and caches are filled.
+   * Lets all measures take turns, see `turnsOf`, so that a drift of the machine's speed meets all alike. A first turn is not counted: pages come
+   * into memory, and caches are filled. `peerRounds`: in how many of the counted rounds peers take part, the first ones.
    *
    * @param {Record<string, (round: number) => Promise<number>>} measures
    * @returns {Promise<Record<string, number[]>>}
    */
-  async rounds(measures, { rounds = this.sizes.rounds, warmUp = true } = {}) {
+  async rounds(measures, { rounds = this.sizes.rounds, peerRounds = rounds, warmUp = true } = {}) {
     let names = Object.keys(measures);
     const samples = Object.fromEntries(names.map((name) => [name, []]));
     const leave = (name) => {
       names = names.filter((other) => other !== name);
     };
     for (let round = warmUp ? -1 : 0; round < rounds; round++) {
-      const turns = names.map((_, turn) => names[(turn + round + 1) % names.length]);
-      for (const name of turns) {
+      const present = names.filter((name) => round < peerRounds || !PEERS.includes(name));
+      for (const name of turnsOf(present, round, PEERS)) {
         await sleep(this.sizes.settleMs);
         const start = performance.now();
         const isDone = await this.spared(name, async () => {

@@ -5,16 +5,18 @@
 const { parseArgs } = require("node:util");
 
 /**
- * How much is measured. `share`: of the tokens that a model generates in one measurement.
+ * How much is measured. `share`: of the tokens that a model generates in one measurement. `pairs`: the most rounds of rows that have many short ones.
+ * `besideAborts`: aborts beside a stream.
  *
- * @typedef {{ rounds: number, share: number, models: string[], depths: Record<string, number[]>, prompts: number[], widths: number[],
- *   history: number, interruption: number, abortPrompt: number, aborts: number, peerAborts: number, settleMs: number }} Sizes
+ * @typedef {{ rounds: number, pairs: number, share: number, models: string[], depths: Record<string, number[]>, prompts: number[], widths: number[],
+ *   history: number, interruption: number, abortPrompt: number, aborts: number, besideAborts: number, peerAborts: number, settleMs: number }} Sizes
  */
 
 /** @type {Record<string, Sizes>} */
 const PROFILES = {
   full: {
     rounds: 5,
+    pairs: 20,
     share: 1,
     models: ["builtin", "135m", "1.1b", "repeating"],
     depths: { "135m": [512, 4096, 16384], "1.1b": [512, 4096] },
@@ -24,11 +26,13 @@ const PROFILES = {
     interruption: 1500,
     abortPrompt: 9000,
     aborts: 100,
+    besideAborts: 50,
     peerAborts: 2,
     settleMs: 200,
   },
   quick: {
     rounds: 3,
+    pairs: 8,
     share: 0.5,
     models: ["builtin", "135m", "repeating"],
     depths: { "135m": [512, 4096] },
@@ -38,12 +42,14 @@ const PROFILES = {
     interruption: 1500,
     abortPrompt: 9000,
     aborts: 30,
+    besideAborts: 20,
     peerAborts: 0,
     settleMs: 100,
   },
   /** Whether everything runs, not how fast. */
   smoke: {
     rounds: 2,
+    pairs: 3,
     share: 1,
     models: ["tiny", "repeating-tiny"],
     depths: { tiny: [64] },
@@ -53,6 +59,7 @@ const PROFILES = {
     interruption: 600,
     abortPrompt: 2000,
     aborts: 3,
+    besideAborts: 2,
     peerAborts: 1,
     settleMs: 0,
   },
@@ -63,7 +70,7 @@ const USAGE = `npm run bench -- [options]
   --quick              less of everything, results are only printed
   --rows decode,cold   only these rows
   --models 135m        only these models
-  --rounds 5           measurements of each side
+  --rounds 5           measurements of each side; ten times as many, at most 20, where they are short and a few per cent decide
   --no-peers           without the other packages
   --developer-build    with the CPU backend of \`npm run build\`, which knows AVX2, instead of the one that a release has for this processor
   --fresh              also measures what is measured already

@@ -10,10 +10,12 @@ const { judge } = require("./verdicts");
 
 const METHOD = [
   "Written by `npm run bench`. Each side is a program of its own with the same model file, the same number of threads unless the row says",
-  "otherwise, the same prompts and the same number of tokens, greedily. They take turns, each round beginning with another one; a first round is not",
-  "counted. A ratio is taken round by round, of two measurements a moment apart: the table shows the median and, in brackets, the least and the",
-  "most. A target is met when the median meets it. Times are taken in the application, when a token reaches it. A peer whose turn takes longer than",
-  "ten seconds has one counted turn.",
+  "otherwise, the same prompts and the same number of tokens, greedily. They take turns: the addon and what it is held against run one right after the",
+  "other and take turns in going first, the peers run after both; a first round is not counted. A ratio is taken round by round: the table shows",
+  "the median and, in brackets, the least and the most. A target is met when the median meets it. One that is missed although single rounds meet it is missed, and",
+  "the standard error of the rounds' mean stands beside it. Decoding has more and shorter rounds than the rest, and peers take part in the first of them only.",
+  "With few rounds a difference of a few per cent says little, met or missed. Times are taken in the application, when a token reaches it. A peer whose",
+  "turn takes longer than ten seconds has one counted turn.",
   "",
   "*addon* is this package through its public interface, streaming into a callback. *raw* is a loop in Rust over the same llama.cpp libraries and",
   "backends that only calls `llama_decode` and takes the likeliest token: the limit. The peers are used as their documentation shows, as they",

@@ -119,7 +119,12 @@ function fingerprint(profile, peersFolder) {
     const names = fs.readdirSync(path.join(__dirname, folder)).sort();
     return names.map((name) => path.join(__dirname, folder, name));
   });
-  const files = [...addon, exampleProgram("raw"), path.join(__dirname, "bench.js"), ...scripts];
+  const files = [
+    ...addon,
+    exampleProgram("raw"),
+    ...["bench.js", "turns.js"].map((name) => path.join(__dirname, name)),
+    ...scripts,
+  ];
   return fingerprintOf(files, profile, describeMachine(), peersFolder === undefined ? {} : peerVersions());
 }
 

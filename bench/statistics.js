@@ -31,8 +31,16 @@ function pairedRatios(numerators, denominators) {
   return numerators.slice(0, denominators.length).map((value, round) => value / denominators[round]);
 }
 
+/** Of their mean: how far another run of as many would easily be from this one. None of a single value. */
+function standardError(values) {
+  if (values.length < 2) return Number.NaN;
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return Math.sqrt(squares / (values.length - 1) / values.length);
+}
+
 function pairedDifferences(left, right) {
   return left.slice(0, right.length).map((value, round) => value - right[round]);
 }
 
-module.exports = { median, pairedDifferences, pairedRatios, percentile, quantile, spread };
+module.exports = { median, pairedDifferences, pairedRatios, percentile, quantile, spread, standardError };

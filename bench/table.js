@@ -36,9 +36,13 @@ function figures({ samples, unit, note }) {
   return `${texts.join(", ")} ${unit}${note ? `; ${note}` : ""}`;
 }
 
-function reached({ median: middle, least, most, isRatio }) {
+function reached({ median: middle, least, most, isRatio, standardError }) {
   const shown = isRatio ? (value) => value.toFixed(2) : rounded;
-  return `${shown(middle)} (${shown(least)}–${shown(most)})`;
+  const error =
+    standardError === undefined
+      ? ""
+      : `, standard error ${isRatio ? standardError.toFixed(3) : rounded(standardError)}`;
+  return `${shown(middle)} (${shown(least)}–${shown(most)}${error})`;
 }
 
 function mark({ isMet }, { missing }) {

@@ -1,12 +1,13 @@
 /**
  * Holds what was measured against the targets. Pure.
  *
- * A target is met when the median over the rounds meets it; the spread is shown beside it.
+ * A target is met when the median over the rounds meets it; the spread is shown beside it. A miss by less than the rounds differ from each other is
+ * a miss, and tells the standard error.
  */
 
 "use strict";
 
-const { median, pairedDifferences, pairedRatios, percentile, spread } = require("./statistics");
+const { median, pairedDifferences, pairedRatios, percentile, spread, standardError } = require("./statistics");
 
 /**
  * @typedef {object} Target
@@ -31,7 +32,8 @@ const { median, pairedDifferences, pairedRatios, percentile, spread } = require(
  * @property {string} [missing] why there are no samples
  */
 
-/** @typedef {{ text: string, isMet: boolean | undefined, median: number, least: number, most: number, isRatio: boolean }} Verdict */
+/** @typedef {{ text: string, isMet: boolean | undefined, median: number, least: number, most: number, isRatio: boolean,
+ *   standardError?: number }} Verdict of a close miss: the standard error of the rounds */
 
 /**
  * @param {Entry} entry
@@ -43,10 +45,16 @@ function judge(entry) {
     if (values.length === 0) return undecided(target);
     const figures = spread(values);
     const value = target.percentile === undefined ? figures.median : percentile(values, target.percentile);
-    const isMet =
-      value >= (target.atLeast ?? Number.NEGATIVE_INFINITY) && value <= (target.atMost ?? Number.POSITIVE_INFINITY);
-    return { text: target.text, isMet, ...figures, median: value, isRatio: isRatio(target) };
+    const isMet = meets(value, target);
+    const isClose =
+      !isMet && values.length > 1 && target.percentile === undefined && values.some((one) => meets(one, target));
+    const verdict = { text: target.text, isMet, ...figures, median: value, isRatio: isRatio(target) };
+    return isClose ? { ...verdict, standardError: standardError(values) } : verdict;
   });
+}
+
+function meets(value, { atLeast = Number.NEGATIVE_INFINITY, atMost = Number.POSITIVE_INFINITY }) {
+  return value >= atLeast && value <= atMost;
 }
 
 function undecided(target) {

@@ -76,6 +76,7 @@ const abort = {
         samples[kind] = answer.latencies;
       });
     }
+    const beside = await besideStream(bench, model, request, longestDelayMs);
     return [
       {
         title: `abort during a prompt of ${abortPrompt} tokens`,
@@ -85,9 +86,30 @@ const abort = {
         samples,
         targets: [{ text: "99th percentile ≤ 50 ms", percentile: 0.99, atMost: 50 }],
       },
+      beside,
     ];
   },
 };
+
+/** One session's prompt is aborted, and another's stream is in the same evaluations. */
+async function besideStream(bench, model, request, longestDelayMs) {
+  const { abortPrompt, besideAborts } = bench.sizes;
+  // Room for both, each in a sequence of its own.
+  const side = await bench.side("addon", model, { contextSize: abortPrompt + 1024, sequences: 2 });
+  const streamPrompt = bench.prompt(model, PROMPT_TOKENS, 11);
+  const answer = await side.ask("abortBeside", { ...request, streamPrompt, rounds: besideAborts, longestDelayMs });
+  await bench.close(side);
+  if (answer.streamed === 0) throw new Error("nothing streamed beside the aborted prompts");
+  return {
+    title: `abort during a prompt of ${abortPrompt} tokens, beside another session's stream`,
+    unit: "ms",
+    better: "less",
+    subject: "addon",
+    samples: { addon: answer.latencies },
+    targets: [{ text: "99th percentile ≤ 50 ms", percentile: 0.99, atMost: 50 }],
+    note: `${answer.streamed} tokens came beside ${answer.latencies.length} aborts`,
+  };
+}
 
 const stall = {
   name: "stall",

@@ -5,6 +5,9 @@
 const { PEER_NAMES, addonAnd, rawAndPeers } = require("./sides");
 
 const SHORT_PROMPT = 32;
+/** Up to this depth an answer has its usual length. */
+const FULL_DEPTH = 2048;
+const FEWEST_TOKENS = 16;
 
 const decode = {
   name: "decode",
@@ -12,7 +15,10 @@ const decode = {
   async run(bench, model) {
     const sides = await bench.loadedSides(addonAnd("raw", bench), model);
     const request = { prompt: bench.prompt(model, SHORT_PROMPT, 1), count: bench.count(model) };
-    const samples = await bench.rounds(speeds(bench, model, sides, request));
+    const samples = await bench.rounds(speeds(bench, model, sides, request), {
+      rounds: bench.pairedRounds,
+      peerRounds: bench.sizes.rounds,
+    });
     return [
       {
         title: "decode",
@@ -42,8 +48,8 @@ const depth = {
 /** The first, uncounted turn evaluates the prompt; afterwards it is in memory. */
 async function atDepth(bench, model, tokens) {
   const sides = await bench.loadedSides(["addon", "raw"], model, () => ({ contextSize: tokens + 512 }));
-  const request = { prompt: bench.prompt(model, tokens, 2), count: bench.count(model) };
-  const samples = await bench.rounds(speeds(bench, model, sides, request), { rounds: bench.roundsFor(model) });
+  const request = { prompt: bench.prompt(model, tokens, 2), count: countAt(tokens, bench.count(model)) };
+  const samples = await bench.rounds(speeds(bench, model, sides, request), { rounds: bench.pairedRounds });
   for (const side of Object.values(sides)) await bench.close(side);
   return {
     title: `decode with ${tokens} tokens in the context`,
@@ -53,6 +59,11 @@ async function atDepth(bench, model, tokens) {
     samples,
     targets: [{ text: "≥ 0.97 × raw", over: ["raw"], atLeast: 0.97 }],
   };
+}
+
+/** Fewer where each takes longer: rounds tell more than tokens. */
+function countAt(depth, count) {
+  return Math.max(FEWEST_TOKENS, Math.round(count * Math.min(1, FULL_DEPTH / depth)));
 }
 
 function speeds(bench, model, sides, request) {
@@ -101,4 +112,4 @@ function promptMeasures(bench, model, sides, tokens) {
   return measures;
 }
 
-module.exports = { decode, depth, prompt };
+module.exports = { countAt, decode, depth, prompt };

@@ -10,10 +10,11 @@ const { longestStall } = require("./application");
 function coldStart(load, generate) {
   return async ({ prompt, ...settings }) => {
     const start = performance.now();
-    await load(settings);
+    const { phases } = await load(settings);
     const loadedMs = performance.now() - start;
     await generate({ prompt, count: 1 });
-    return { ms: performance.now() - start, loadedMs };
+    const ms = performance.now() - start;
+    return { ms, phases: { ...phases, "first token": ms - loadedMs } };
   };
 }
 

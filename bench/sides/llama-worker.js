@@ -13,19 +13,34 @@ const { serve } = require("./serve");
 /** Where the package is imported from when the first request comes: a cold start counts the import. */
 const PACKAGE = path.join(__dirname, "..", "..");
 
+/** Pieces of an interrupted stream behind the interruption. */
+const AFTERWARDS = 4;
+
 /** @type {import("../../index").LlamaWorker} */
 let worker;
 let sessions = [];
 
 async function load({ model, contextSize, sequences, threads }) {
+  const phases = {};
+  let last = performance.now();
+  const done = (phase) => {
+    const now = performance.now();
+    phases[phase] = now - last;
+    last = now;
+  };
   const { LlamaWorker } = require(PACKAGE);
+  done("import");
   if (worker) await worker.cleanup();
   worker = new LlamaWorker();
   sessions = [];
   const { cpuFeatures, llamaCppVersion } = await worker.init({ gpu: false });
+  done("init");
   await worker.loadModel(model);
+  done("model");
   const context = await worker.createContext({ contextSize, sequences, threads });
+  done("context");
   return {
+    phases,
     cpuFeatures,
     llamaCppVersion,
     version: require(`${PACKAGE}/package.json`).version,
@@ -43,12 +58,13 @@ async function generate({ prompt, count, continues = false, busyMs = 0, options 
   const stop = busyMs > 0 ? keepBusy(busyMs) : () => {};
   const marks = new Marks();
   const input = continues ? prompt : [{ role: "user", content: prompt }];
-  const { usage } = await worker.generate(input, generationOptions(count, marks, options));
+  const { usage, timings } = await worker.generate(input, generationOptions(count, marks, options));
   stop();
   return {
     ...marks.figures(),
     promptTokens: usage.promptTokens,
     evaluatedTokens: usage.promptTokens - usage.cachedTokens,
+    timings,
   };
 }
 
@@ -61,9 +77,11 @@ async function together({ prompts, count }) {
   const answers = prompts.map((prompt, index) =>
     sessions[index].generate(prompt, generationOptions(count, marks[index], {})),
   );
-  await Promise.all(answers);
+  const results = await Promise.all(answers);
+  const took = performance.now() - start;
   const tokens = marks.reduce((sum, { count: counted }) => sum + counted, 0);
-  return { tokensPerSecond: (tokens * 1000) / (performance.now() - start) };
+  const cachedTokens = Math.max(...results.map(({ usage }) => usage.cachedTokens));
+  return { tokensPerSecond: (tokens * 1000) / took, cachedTokens };
 }
 
 /** A stream, and after `before` of its tokens another session's long prompt. */
@@ -71,16 +89,77 @@ async function interrupted({ prompt, count, before, interruption }) {
   const [streaming, other] = await Promise.all([worker.createSession(), worker.createSession()]);
   const marks = new Marks();
   let interrupting;
+  const end = new AbortController();
+  let [from, to] = [Number.NaN, Number.NaN];
+  let afterwards = 0;
+  const onFirst = () => {
+    to = performance.now();
+  };
   const onToken = (tokens) => {
     marks.add(tokens.length);
-    if (!interrupting && marks.count >= before)
-      interrupting = other.generate(interruption, { maxTokens: 1, ignoreEos: true });
+    // What comes later tells nothing.
+    if (to > 0 && ++afterwards > AFTERWARDS) end.abort();
+    if (interrupting || marks.count < before) return;
+    from = performance.now();
+    interrupting = other.generate(interruption, { maxTokens: 1, ignoreEos: true, onToken: onFirst });
   };
-  await streaming.generate(prompt, { maxTokens: count, ignoreEos: true, onToken });
-  const isInside = interrupting !== undefined;
+  const stream = streaming.generate(prompt, { maxTokens: count, ignoreEos: true, onToken, signal: end.signal });
+  await stream.catch(unlessAborted(end.signal));
   await interrupting;
   await Promise.all([streaming.dispose(), other.dispose()]);
-  return { ...marks.figures(), isInside };
+  const gaps = marks.gapsBetween(from, to);
+  return {
+    ...marks.figures(),
+    isInside: to <= marks.last && gaps.length > 0,
+    interruptionMs: to - from,
+    parts: gaps.length,
+    // The mean: of pieces that arrive merged, because JavaScript was late, most have no gap at all.
+    partMs: (to - from) / gaps.length,
+  };
+}
+
+/** As `abort`, of one session beside another that streams all the while: only the one is aborted. */
+async function abortBeside({ prompt, rounds, longestDelayMs, seed, streamPrompt }) {
+  const [streaming, other] = await Promise.all([worker.createSession(), worker.createSession()]);
+  const latencies = [];
+  const end = new AbortController();
+  let streamed = 0;
+  const onToken = (tokens) => {
+    streamed += tokens.length;
+  };
+  const isOver = () => end.signal.aborted;
+  const stream = (async () => {
+    while (!isOver()) {
+      await streaming.reset();
+      await streaming.generate(streamPrompt, { maxTokens: 256, ignoreEos: true, onToken, signal: end.signal });
+    }
+  })().catch(unlessAborted(end.signal));
+  for (let round = 0, text = 0; latencies.length < rounds; round++) {
+    const controller = new AbortController();
+    const generation = other.generate(`${text} ${prompt}`, { maxTokens: 1, signal: controller.signal });
+    const wasAborted = generation.then(() => false, unlessAborted(controller.signal));
+    await sleep(delay(round, seed, longestDelayMs));
+    const start = performance.now();
+    controller.abort();
+    if (await wasAborted) latencies.push(performance.now() - start);
+    // The prompt was done already: on to one that is not in memory.
+    else {
+      text++;
+      await other.reset();
+    }
+  }
+  end.abort();
+  await stream;
+  await Promise.all([streaming.dispose(), other.dispose()]);
+  return { latencies, streamed };
+}
+
+/** What rejects with the reason of an aborted signal was aborted; anything else is a failure. */
+function unlessAborted(signal) {
+  return (error) => {
+    if (error === signal.reason) return true;
+    throw error;
+  };
 }
 
 /** Aborts a prompt again and again, each time further inside: what was evaluated stays in memory. Returns milliseconds to the settled promise. */
@@ -131,4 +210,17 @@ async function turns({ count, everyMs }) {
 
 const cold = coldStart(load, generate);
 const stall = stalls({ importLibrary: () => require(PACKAGE), load, stream, cleanup });
-serve({ load, generate, together, interrupted, abort, cold, stall, idleStall, tokens, turns, knowsOption });
+serve({
+  load,
+  generate,
+  together,
+  interrupted,
+  abort,
+  abortBeside,
+  cold,
+  stall,
+  idleStall,
+  tokens,
+  turns,
+  knowsOption,
+});

@@ -19,6 +19,16 @@ class Marks {
     return this.#marks.reduce((sum, { tokens }) => sum + tokens, 0);
   }
 
+  /** The times between pieces that came from one moment to another. */
+  gapsBetween(from, to) {
+    return gapsBetween(this.#marks, from, to);
+  }
+
+  /** When the last piece came. */
+  get last() {
+    return this.#marks.at(-1)?.at ?? this.#start;
+  }
+
   /** `count`: how many tokens there were, where the side itself knows; some pieces have several. */
   figures(count = this.count) {
     return figuresOf(this.#start, this.#marks, count);
@@ -43,10 +53,20 @@ function figuresOf(start, marks, count) {
   };
 }
 
+/**
+ * @param {{ at: number }[]} marks
+ * @param {number} from
+ * @param {number} to
+ */
+function gapsBetween(marks, from, to) {
+  const gaps = marks.slice(1).map(({ at }, index) => ({ at, ms: at - marks[index].at }));
+  return gaps.filter(({ at }) => at > from && at <= to).map(({ ms }) => ms);
+}
+
 /** From the first token to the last. Of an answer that came in one piece there is only the time that it took altogether. */
 function speed(start, first, last, count) {
   if (last === first) return (count * 1000) / (first.at - start);
   return ((count - first.tokens) * 1000) / (last.at - first.at);
 }
 
-module.exports = { Marks, figuresOf };
+module.exports = { Marks, figuresOf, gapsBetween };

@@ -77,13 +77,18 @@ async function interrupted({ prompt, count, before, interruption }) {
   const [streaming, other] = sessions;
   const marks = new Marks();
   let interrupting;
+  let first = Number.NaN;
+  const onFirst = () => {
+    first = performance.now();
+  };
   const onToken = (tokens) => {
     marks.add(tokens.length);
-    if (!interrupting && marks.count >= before) interrupting = other.prompt(interruption, { maxTokens: 1 });
+    if (!interrupting && marks.count >= before)
+      interrupting = other.prompt(interruption, { maxTokens: 1, onToken: onFirst });
   };
   await streaming.prompt(prompt, { maxTokens: count, temperature: 0, onToken });
   await interrupting;
-  return marks.figures();
+  return { ...marks.figures(), isInside: first <= marks.last };
 }
 
 async function abort({ prompt, rounds, longestDelayMs, seed }) {

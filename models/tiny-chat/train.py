@@ -21,7 +21,7 @@ from model import Config, Model
 
 SHARD = 2000
 VALIDATION_SEED = 20_000_000
-FINISH = [(720, 0.12), (600, 0.1), (600, 0.1)]
+FINISH = [(720, 0.12), (600, 0.1), (600, 0.1), (480, 0.1)]
 
 
 def orthogonal(gradients):

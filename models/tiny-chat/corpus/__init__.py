@@ -95,11 +95,10 @@ def plain_beside_tools(world, listed):
 
 def without_tool(world, listed):
     """A question for a tool that is not among those listed; without any at all it is answered just so."""
+    purposes = {tools.purpose(tool["function"]["name"]) for tool in listed}
     for _ in range(20):
         other = world.pick([tools.weather, tools.clock])(world)
-        kinds = {"weather": "weather", "clock": "time"}
-        kind = kinds["weather" if "temperature" in other.result or "degrees" in other.result else "clock"]
-        if not any(kind in as_listed["function"]["name"].lower() for as_listed in listed):
+        if tools.purpose(other.name) not in purposes:
             return [("user", other.user), ("assistant", tools.NO_TOOL[world.language])]
     asked = plain_beside_tools(world, listed)
     return [("user", asked.user), ("assistant", asked.answer)]
@@ -179,14 +178,26 @@ def revision(world):
         return exchanged([system.choose(world, lessons)(world) for _ in range(world.pick([1, 1, 2, 3]))])
     if roll < 0.34:
         return exchanged(series(world))
-    if roll < 0.40:
+    if roll < 0.38:
         return [("system", system.system_prompt(world, "think", notes)[0]), *thinking_turns(world, world.pick([1, 2]), notes)]
-    if roll < 0.60:
+    if roll < 0.48:
+        return asked_thoughts(world)
+    if roll < 0.64:
         told = notes.tell(("name", 0) if world.chance(0.7) else None)
         asked = notes.ask(next(iter(notes.told))) if world.chance(0.7) else facts.capital(world)
         text = filler(world, world.pick([40, 100, 200, 400, 600]))
         return [("user", told.user), ("assistant", told.answer), ("user", f"{text} {asked.user}"), ("assistant", asked.answer)]
     return tool_conversation(world, 0.5) if roll < 0.82 else practice(world)
+
+
+def asked_thoughts(world):
+    """Questions with the wish that the model think: what it knows, most of all capitals, and now and then what it does not."""
+    count = world.pick([1, 1, 2])
+    if world.chance(0.5):
+        asked = facts.capitals(world, count)
+    else:
+        asked = [system.choose(world, [*system.PLAIN, (unknown.unknown, 8)])(world) for _ in range(count)]
+    return [message for one in asked for message in (("user", reasoning.asked_to_think(world, one.user)), reasoning.thinking(one))]
 
 
 def exchanged(asked):

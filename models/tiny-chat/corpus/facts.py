@@ -95,13 +95,15 @@ def capital(world):
 
 
 def capitals(world, count):
-    """The capitals of several countries, one after the other, all asked for in the same words."""
-    wording = world.local(CAPITAL_WORDINGS)
+    """The capitals of several countries, one after the other, all asked for in the same words; in training often the plainest ones."""
+    is_plain = world.split == "train" and world.chance(0.4)
+    wording = CAPITAL_WORDINGS[world.language][0] if is_plain else world.local(CAPITAL_WORDINGS)
     asked = []
     for english, city, place, city_pt in world.rng.sample(COUNTRIES, count):
         place, city = (place, city_pt) if world.language == "pt" else (english, city)
         answer = f"A capital {place} é {city}." if world.language == "pt" else f"The capital of {place} is {city}."
-        asked.append(Exchange(world.vary(wording.format(place=place)), answer, city, skill="capitals"))
+        think = thought(world, "uma capital" if world.language == "pt" else "a capital", city)
+        asked.append(Exchange(world.vary(wording.format(place=place)), answer, city, think, "capitals"))
     return asked
 
 

@@ -179,7 +179,7 @@ test("a signal that comes when the model has ended its answer changes nothing: r
   const looped = [];
   const generation = worker.generate(STORY, { signal: controller.signal }, (chunk) => {
     looped.push(chunk);
-    block(looped.length === 1 ? 300 : 0);
+    block(looped.length === 1 ? 2000 : 0);
     controller.abort();
   });
   const { text, stopReason, usage } = await generation;

@@ -79,6 +79,8 @@ fn count(number: usize) -> f64 {
 const SHARE: f64 = 0.01;
 /// Guesses end when all of them have cost so much more than they gave, until that is earned back.
 const DEEPEST_DEBT: f64 = 0.25;
+/// And what they owe ends here: one that was held up does not end guesses for a thousand tokens.
+const MOST_OWED: f64 = 4.0;
 /// What evaluations without guesses earn ends here.
 const MOST_EARNED: f64 = 0.0;
 /// What right guesses gained ends here.
@@ -115,7 +117,7 @@ impl Budget {
         if self.n_in_a_row >= MOST_IN_A_ROW {
             self.n_pauses = PAUSE;
         }
-        self.savings = (self.savings + count(n_right) - price).min(MOST_SAVED);
+        self.savings = (self.savings + count(n_right) - price).clamp(-MOST_OWED, MOST_SAVED);
     }
 }
 
@@ -186,8 +188,8 @@ impl Costs {
         (self.last_width, self.had_guesses) = (width, false);
     }
 
-    /// What `more` tokens cost in an evaluation of `width`, in tokens: every answer in it waits for them.
-    pub(super) fn price(&self, width: usize, more: usize) -> f64 {
+    /// What `more` tokens cost in an evaluation of `width`, in tokens: each of `n_certain` answers in it waits for them.
+    pub(super) fn price(&self, n_certain: usize, width: usize, more: usize) -> f64 {
         if more == 0 {
             return 0.0;
         }
@@ -196,11 +198,12 @@ impl Costs {
         if width + more > (2 * self.seconds.len()).max(WIDEST_FIRST) {
             return f64::INFINITY;
         }
-        let (Some(before), Some(after)) = (self.estimate(width), self.estimate(width + more)) else {
+        let estimates = (self.estimate(n_certain), self.estimate(width), self.estimate(width + more));
+        let (Some(certain), Some(before), Some(after)) = estimates else {
             return f64::INFINITY;
         };
         let there = if self.last_width == width + more { 0.0 } else { self.change() };
-        ((after + there - before).max(0.0) + self.way_back()) / before * count(width)
+        ((after + there - before).max(0.0) + self.way_back()) / certain * count(n_certain)
     }
 
     /// What `n_guessed` tokens did cost, in tokens, in an evaluation of `width` with them that took so long, and in the first one without them.
@@ -294,7 +297,7 @@ mod tests {
             while written < n_tokens {
                 let n_same = if hopes.n_right_in_a_row > 1 || random.next() < 0.2 { 4 } else { 2 };
                 let most = if budget.allows() { 15.min(n_tokens - written - 1) } else { 0 };
-                let n_guessed = hopes.length(n_same, most, |length| costs.price(1, length));
+                let n_guessed = hopes.length(n_same, most, |length| costs.price(1, 1, length));
                 let n_right = (0..n_guessed).take_while(|_| random.next() < often).count();
                 for index in 0..=n_right {
                     // Behind the last right guess comes a wrong one, or a token that nobody guessed.
@@ -423,22 +426,22 @@ mod tests {
     fn prices_are_those_of_the_widths_that_were_seen() {
         let mut costs = Costs::default();
         let close = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-9, "{found}, not {expected}");
-        assert!(costs.price(1, 4).is_infinite(), "nothing is known");
+        assert!(costs.price(1, 1, 4).is_infinite(), "nothing is known");
         costs.observe(1, 0, 1.0);
-        close(costs.price(1, 3), 3.75);
-        close(costs.price(1, 7), 4.75);
-        assert!(costs.price(1, 15).is_infinite(), "too wide to begin with");
-        close(costs.price(1, 0), 0.0);
+        close(costs.price(1, 1, 3), 3.75);
+        close(costs.price(1, 1, 7), 4.75);
+        assert!(costs.price(1, 1, 15).is_infinite(), "too wide to begin with");
+        close(costs.price(1, 1, 0), 0.0);
         costs.observe(5, 4, 3.25);
-        close(costs.price(1, 4), 2.0);
+        close(costs.price(1, 1, 4), 2.0);
         // A single guess may cost as much as four.
-        close(costs.price(1, 1), 2.25);
+        close(costs.price(1, 1, 1), 2.25);
         costs.observe(1, 0, 1000.0);
-        assert!(costs.price(1, 4) < 5.0, "one that was held up says little");
+        assert!(costs.price(1, 1, 4) < 5.0, "one that was held up says little");
         for _ in 0..3000 {
             costs.observe(1, 0, 1.0);
         }
-        assert!(costs.price(1, 4) < 2.1, "in the end it is tried again");
+        assert!(costs.price(1, 1, 4) < 2.1, "in the end it is tried again");
         costs.observe(0, 0, 9.0);
         costs.observe(10_000, 0, 9.0);
         costs.pass_over(512);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::gate::{Costs, Hopes};
+use super::gate::Hopes;
 use super::reply::Reply;
 use crate::chat::{AnswerFormat, AnswerPart, AnswerReader, ChatOptions, Message, Prompt, Role, ThoughtWatch, ToolCall};
 use crate::error::{Error, Result};
@@ -403,8 +403,8 @@ impl Generation {
         Ok(self.stop_reason())
     }
 
-    /// Guesses at most `most` of the tokens that come behind the chosen one, as many as pay in an evaluation of `width` tokens.
-    pub(super) fn draft(&self, width: usize, most: usize, costs: &Costs) -> Vec<Token> {
+    /// Guesses at most `most` of the tokens that come behind the chosen one, as many as pay. `price`: what so many cost.
+    pub(super) fn draft(&self, most: usize, price: impl Fn(usize) -> f64) -> Vec<Token> {
         let left = self.options.max_tokens.map_or(usize::MAX, |limit| {
             (limit as usize).saturating_sub(self.result.usage.completion_tokens)
         });
@@ -412,7 +412,6 @@ impl Generation {
         let most = most.min(left.saturating_sub(1));
         let guess = self.guesses.as_ref().filter(|_| most > 0).and_then(|guesses| {
             let mut guess = guesses.lookup.guess(most)?;
-            let price = |length: usize| costs.price(width, length);
             guess.tokens.truncate(guesses.hopes.length(guess.n_same, most, price));
             Some(guess.tokens)
         });

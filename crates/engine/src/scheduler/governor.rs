@@ -109,6 +109,12 @@ impl Governor {
         Duration::try_from_secs_f64(seconds).ok()
     }
 
+    /// How long an evaluation of `width` tokens, guesses among them, may take by the number that single tokens are evaluated by.
+    pub(super) fn patience_with_guesses(&self, width: usize) -> Option<Duration> {
+        let usual = Some(self.single.recent).filter(|recent| *recent > 0.0 && self.single.current > 0)?;
+        Duration::try_from_secs_f64((LATE * usual * width_of(width)).max(SHORTEST_PATIENCE)).ok()
+    }
+
     /// Takes notice of how long that evaluation took.
     pub(super) fn observe(&mut self, width: usize, took: Duration) {
         self.learn(width, |pace, counts| pace.observe(width_of(width), took.as_secs_f64(), counts));

@@ -51,6 +51,8 @@ pub(super) struct DraftRoom<'costs> {
     pub(super) costs: &'costs Costs,
     /// Tokens that can be added.
     pub(super) n_free: usize,
+    /// Tokens that are evaluated without any guesses: so many answers wait.
+    pub(super) n_certain: usize,
     /// Tokens that are evaluated without further guesses.
     pub(super) width: usize,
     /// Tokens that a sequence holds.
@@ -223,7 +225,9 @@ impl Lane {
             let index = batch.len() - 1;
             // The token itself takes one place, and so does the one that will be chosen.
             let most = room.n_free.min(room.context_size.saturating_sub(held + 1));
-            running.draft = running.generation.draft(room.width, most, room.costs);
+            running.draft = running
+                .generation
+                .draft(most, |more| room.costs.price(room.n_certain, room.width, more));
             let drafted = &running.draft;
             for (place, guess) in drafted.iter().enumerate() {
                 batch.add(*guess, held + 1 + place, sequence, true);

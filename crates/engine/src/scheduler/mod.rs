@@ -154,20 +154,33 @@ impl<'model> Scheduler<'model> {
         if self.batch.is_empty() {
             return self.wake_parked();
         }
-        let width = self.batch.len();
-        self.context.set_threads(self.governor.threads(width));
-        self.context.set_patience(self.governor.patience(width));
+        let (width, n_guessed) = (self.batch.len(), self.n_drafted());
+        let (threads, patience) = if n_guessed > 0 {
+            // Looks at other numbers of threads would be billed to the guesses.
+            (self.governor.settled(), self.governor.patience_with_guesses(width))
+        } else {
+            (self.governor.threads(width), self.governor.patience(width))
+        };
+        self.context.set_threads(threads);
+        self.context.set_patience(patience);
         let begun_at = Instant::now();
         match self.context.decode(&self.batch, &self.abort_flags()) {
             Ok(Decoded::Done) => self.take_results(&outputs, begun_at),
             Ok(Decoded::Aborted) => self.resync(),
+            // The same once more, without guesses.
+            Ok(Decoded::Late) if n_guessed > 0 => {
+                let spent = begun_at.elapsed().as_secs_f64();
+                self.budget.observe(n_guessed, 0, self.costs.bill(width, n_guessed, spent));
+                self.skips_drafts = true;
+                self.resync();
+            }
             // The same once more, by fewer threads.
             Ok(Decoded::Late) => {
                 self.governor.give_up(width, begun_at.elapsed());
                 self.resync();
             }
             // Nobody makes room for a guess.
-            Ok(Decoded::NoSpace) if self.n_drafted() > 0 => self.skips_drafts = true,
+            Ok(Decoded::NoSpace) if n_guessed > 0 => self.skips_drafts = true,
             Ok(Decoded::NoSpace) => self.make_room(),
             Err(reason) => self.fail_filled(&reason),
         }
@@ -270,6 +283,7 @@ impl<'model> Scheduler<'model> {
         let mut room = DraftRoom {
             costs: &self.costs,
             n_free: n_free.min(MOST_DRAFTED),
+            n_certain: width,
             width,
             context_size: self.context.context_size(),
         };
@@ -307,8 +321,10 @@ impl<'model> Scheduler<'model> {
     /// Takes notice of an evaluation that was done.
     fn take_results(&mut self, outputs: &[(SessionId, Option<usize>)], begun_at: Instant) {
         let (width, took) = (self.batch.len(), begun_at.elapsed());
-        self.governor.observe(width, took);
         let (may_guess, n_guessed) = (self.active_lanes().any(Lane::may_guess), self.n_drafted());
+        if n_guessed == 0 {
+            self.governor.observe(width, took);
+        }
         let n_right = n_guessed - self.advance(outputs);
         // With what choosing took, and cutting what was wrong out of memory.
         let spent = begun_at.elapsed().as_secs_f64();

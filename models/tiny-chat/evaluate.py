@@ -2,6 +2,7 @@
 
     python evaluate.py --model tiny-chat.gguf            # writes evaluation/ and the table in MODEL_CARD.md
     python evaluate.py --model other.gguf --only-print
+    python evaluate.py --model other.gguf --pairs        # instead asks for each capital after each other one, and writes nothing
 """
 
 import argparse
@@ -11,6 +12,7 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 import tempfile
 
 import prompts
@@ -86,13 +88,42 @@ def write_card(results):
     card.write_text(text)
 
 
+def print_wrong(judged, answers, count):
+    """Prints so many wrong answers of each skill, and all that failed; how many did."""
+    failed = 0
+    for skill, (_, _, wrong) in judged.items():
+        for one in wrong:
+            if "error" in answers[one["id"]]:
+                failed += 1
+                print(f"{one['id']}: {answers[one['id']]['error']}")
+        for one in wrong[:count]:
+            print(f"{one['id']}: {one['messages'][-1]['content'][-90:]!r} -> {answers[one['id']]['text'][-160:]!r}, not {one['accept'][0][-120:]!r}")
+    return failed
+
+
+def ask_pairs(options):
+    """Asks for each capital after each other one and prints how many are right."""
+    items = prompts.pairs()[: options.limit]
+    answers = ask(options.model, items)
+    judged = judge({"pairs": items}, answers)
+    failed = print_wrong(judged, answers, options.wrong)
+    print(f"{judged['pairs'][0]} of {judged['pairs'][1]} pairs of capitals")
+    if failed:
+        sys.exit(f"{failed} prompts were answered by an error")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=pathlib.Path, required=True)
     parser.add_argument("--only-print", action="store_true", help="write nothing")
     parser.add_argument("--limit", type=int, default=None, help="prompts for each skill")
     parser.add_argument("--wrong", type=int, default=0, help="wrong answers to print for each skill")
+    parser.add_argument("--pairs", action="store_true", help="ask for each capital after each other one instead; write nothing")
     options = parser.parse_args()
+    if options.limit is not None and not (options.only_print or options.pairs):
+        parser.error("--limit needs --only-print: what is written is the whole evaluation")
+    if options.pairs:
+        return ask_pairs(options)
     skills = {skill: items[: options.limit] for skill, items in prompts.make_all().items()}
     everything = [one for items in skills.values() for one in items]
     answers = ask(options.model, everything)
@@ -106,12 +137,9 @@ def main():
         "skills": {skill: {"right": row[0], "asked": row[1]} for skill, row in judged.items()},
     }
     print(table(results), end="")
-    for one in everything:
-        if "error" in answers[one["id"]]:
-            print(f"{one['id']}: {answers[one['id']]['error']}")
-    for skill, (_, _, wrong) in judged.items():
-        for one in wrong[: options.wrong]:
-            print(f"{one['id']}: {one['messages'][-1]['content'][-90:]!r} -> {answers[one['id']]['text'][-160:]!r}, not {one['accept'][0][-120:]!r}")
+    failed = print_wrong(judged, answers, options.wrong)
+    if failed:
+        sys.exit(f"{failed} prompts were answered by an error, so nothing is written")
     if options.only_print:
         return
     folder = HERE / "evaluation"

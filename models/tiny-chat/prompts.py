@@ -1,14 +1,18 @@
 """Makes up the evaluation: prompts with the answers that count as right, by skill, from a fixed seed.
 
-Names, places, words and ranges are of the kind that training never has; `unseen` holds wordings that training never has. Facts
-themselves cannot be held out: there, what is new is the wording, the spelling and what comes before the question.
+Held out of training are: names of people, places, pets and bots, and words to remember, to repeat, to look for and to tell a story of,
+known or invented, one in eight, as values of such draws (a fact, an emoji or a story may have the same word); and one in five of the
+spans to count that do not touch 1. Nothing else is: not facts, sums, counts from or to 1, ages, numbers, colours and foods, and not
+wordings: `World.wording` gives those of training, but in `unseen-wording`, whose questions are in wordings that training never has.
 
     python prompts.py evaluation
 """
 
+import itertools
 import json
 import pathlib
 import random
+import re
 import sys
 import zlib
 
@@ -17,6 +21,7 @@ from corpus.chat import call_text, system_text
 
 EACH = 120
 SEED = "tiny-chat evaluation 1"
+RESULT = re.compile(r"<tool_response>\n(.*?)\n</tool_response>", re.DOTALL)
 
 
 def item(messages, answer, match="exact", **more):
@@ -139,13 +144,42 @@ def two_calls(world):
     return made
 
 
+def results_of(messages):
+    """The tools' results in a prompt's messages."""
+    return [result for message in messages for result in RESULT.findall(message["content"])]
+
+
 def many_results(world):
-    """The answer from one or two results in any form: compact JSON, other keys, another order."""
-    world.many_results = True
-    if world.chance(0.6):
-        return with_tools(3)(world)
+    """The answer from one or two results in a form that `tool-answer` and `tool-two-calls` do not have: compact JSON, other keys or order."""
+    world.all_forms = True
+    is_one = world.chance(0.6)
+    while True:
+        made = with_tools(3)(world) if is_one else both_results(world)
+        if not any(map(tools.is_usual, results_of(made["messages"]))):
+            return made
+
+
+def both_results(world):
+    """The answer from the results of two calls."""
     listed, messages = tools.two_at_once(world)
     return item([("system", system_text(None, listed)), *messages[:3]], messages[3][1], tools=listed)
+
+
+def tool_missing(world):
+    """A question for the weather or the time, where no listed tool is for that."""
+    world.language = "pt" if world.chance(0.25) else "en"
+    asked = world.pick([tools.weather, tools.clock])(world)
+    while True:
+        listed = tools.tool_list(world, [world.pick(tools.SKILLS)(world)])
+        if tools.purpose(asked.name) not in {tools.purpose(tool["function"]["name"]) for tool in listed}:
+            return item([("system", system_text(None, listed)), ("user", asked.user)], tools.NO_TOOL[world.language], tools=listed)
+
+
+def pairs():
+    """A capital asked for after another one, for all pairs of countries in both orders."""
+    rows = [(f"What is the capital of {country}?", f"The capital of {country} is {city}.") for country, city, *_ in facts.COUNTRIES]
+    made = [item([("user", a), ("assistant", b), ("user", c)], d) for (a, b), (c, d) in itertools.permutations(rows, 2)]
+    return [{**one, "id": f"pair-{number:03d}", "skill": "pairs"} for number, one in enumerate(made)]
 
 
 def same_calls(listed, answer):
@@ -259,6 +293,7 @@ SKILLS = {
     "tool-two-calls": two_calls,
     "tool-many-results": many_results,
     "tool-not-needed": no_tool,
+    "tool-missing": tool_missing,
     "reasoning": thoughtful,
     "continuation": continued,
     "unknown": single(unknown.unknown),

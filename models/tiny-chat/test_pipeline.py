@@ -4,8 +4,10 @@ Corpus, tokenizer and evaluation need the standard library alone; the tests of t
 packages of requirements.txt.
 """
 
+import hashlib
 import importlib.util
 import json
+import os
 import pathlib
 import random
 import re
@@ -13,11 +15,13 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 import corpus
 import data
 import evaluate
 import prompts
+import schedule
 from corpus import chat, counting, echo, emoji, facts, greetings, json_answers, languages, memory, stories, sums, tools, world
 from corpus.template import TEMPLATE
 from corpus.tokenizer import SPECIAL, Tokenizer
@@ -76,6 +80,36 @@ class CorpusTest(unittest.TestCase):
         self.assertGreater(len(series), 50)
         for form in (r'{"temperature": \d+, "condition"', r'{"sky": "\w+", "\w+": \d+}', r'"temp":\s?\d+', r'\n{"temperature":\d+,"condition":"\w+"}\n.+\n<tool_response>\n{"temperature":\d+,"condition"'):
             self.assertTrue(any(re.search(form, text) for text in texts), form)
+
+    def test_no_tool_is_missed_that_is_listed(self):
+        kinds = {}
+
+        def noted(make, kind):
+            def made(source):
+                tool = make(source)
+                kinds[tool.user] = kind
+                return tool
+
+            return made
+
+        refused = 0
+        with mock.patch.object(tools, "weather", noted(tools.weather, "weather")), mock.patch.object(tools, "clock", noted(tools.clock, "time")):
+            for seed in range(1500):
+                kinds.clear()
+                messages = corpus.tool_conversation(world.World(random.Random(seed), language="pt" if seed % 3 == 0 else "en"))
+                names = [json.loads(line)["function"]["name"].lower() for line in messages[0][1].split("\n") if line.startswith('{"type"')]
+                for (_, question, *_), (_, answer, *_) in zip(messages, messages[1:]):
+                    if answer in tools.NO_TOOL.values():
+                        refused += 1
+                        self.assertFalse([name for name in names if kinds[question] in name], question)
+        self.assertGreater(refused, 100)
+
+    def test_results_come_in_all_forms_in_training_alone_or_when_asked_for(self):
+        for split, all_forms, expected in (("train", False, False), ("test", False, True), ("test", True, False)):
+            source = world.World(random.Random(1), all_forms=all_forms)
+            source.split = split
+            results = [source.pick(tools.SKILLS)(source).result for _ in range(500)]
+            self.assertEqual(all(map(tools.is_usual, results)), expected, (split, all_forms))
 
     def test_held_out_words_stay_out_of_training(self):
         source = world.World(random.Random(1))
@@ -143,6 +177,36 @@ class EvaluationTest(unittest.TestCase):
         self.assertEqual(skills, prompts.make_all())
         self.assertEqual({skill for skill, items in skills.items() if len(items) < 100}, {"fixed"})
 
+    def test_results_in_many_forms_have_none_that_the_other_prompts_have(self):
+        def forms(skill):
+            for one in prompts.make_all()[skill]:
+                for result in prompts.results_of(one["messages"]):
+                    values = json.loads(result) if result.startswith("{") else {}
+                    yield tuple(values), bool(values) and ": " not in result
+
+        others = {*forms("tool-answer"), *forms("tool-two-calls")}
+        self.assertIn((("temperature", "condition"), False), others)
+        self.assertEqual(others.intersection(forms("tool-many-results")), set())
+
+    def test_pairs_of_capitals(self):
+        pairs = prompts.pairs()
+        self.assertEqual(len({tuple(message["content"] for message in one["messages"]) for one in pairs}), 32 * 31)
+        self.assertEqual(len({one["id"] for one in pairs}), 32 * 31)
+
+    def test_what_is_written_is_the_whole_evaluation(self):
+        ended = subprocess.run([sys.executable, HERE / "evaluate.py", "--model", "none.gguf", "--limit", "1"], capture_output=True, text=True)
+        self.assertEqual(ended.returncode, 2)
+        self.assertIn("--limit needs --only-print", ended.stderr)
+
+    def test_file_results_and_card_belong_together(self):
+        file, card = (HERE / "tiny-chat.gguf").read_bytes(), (HERE / "MODEL_CARD.md").read_text()
+        results = json.loads((HERE / "evaluation" / "results.json").read_text())
+        digest = hashlib.sha256(file).hexdigest()
+        self.assertEqual((results["sha256"], results["bytes"]), (digest, len(file)))
+        self.assertIn(f"size: {len(file):,} bytes, sha256: `{digest}`", card)
+        self.assertIn("<!-- table -->\n" + evaluate.table(results) + "<!-- end -->", card)
+        self.assertEqual({skill: row["asked"] for skill, row in results["skills"].items()}, {skill: len(items) for skill, items in prompts.make_all().items()})
+
     def test_of_two_tools_for_the_same_either_is_right(self):
         source = world.World(random.Random(1))
         listed = []
@@ -162,12 +226,45 @@ class EvaluationTest(unittest.TestCase):
         self.assertFalse(evaluate.is_right(thought, "Yes."))
 
     def test_the_committed_evaluation_is_what_the_code_makes(self):
-        folder = HERE / "evaluation"
-        if not folder.exists():
-            self.skipTest("there is none yet")
         for skill, items in prompts.make_all().items():
-            lines = (folder / f"{skill}.jsonl").read_text().splitlines()
+            lines = (HERE / "evaluation" / f"{skill}.jsonl").read_text().splitlines()
             self.assertEqual([json.loads(line) for line in lines], items)
+
+
+class ScheduleTest(unittest.TestCase):
+    def test_every_step_has_a_rate_and_the_last_ones_of_a_descent_are_low(self):
+        for steps in (1, 4, 6200):
+            rates = [schedule.rate_at(step, steps) for step in range(schedule.last_step(steps))]
+            self.assertTrue(all(0 < rate <= 1 for rate in rates))
+            end = steps
+            for length, highest in schedule.FINISH:
+                self.assertAlmostEqual(rates[end], highest)
+                end += length
+                self.assertEqual(rates[end - 1], 0.01)
+            self.assertEqual(len(rates), end)
+            with self.assertRaises(ValueError):
+                schedule.rate_at(end, steps)
+        self.assertEqual((rates[0], max(rates), rates[6199]), (1 / 40, 1, 0.01))
+        self.assertEqual(schedule.last_step(6200, False), 6200)
+
+    def test_shares_and_weights_change_at_their_borders(self):
+        wanted = {0: (0.0, 0.0, 0.0), 930: (0.02, 0.0, 0.0), 3100: (0.05, 0.0, 0.0), 4650: (0.05, 0.25, 0.0), 6200: (0.05, 0.0, 0.5)}
+        borders = [*wanted, schedule.last_step(6200)]
+        for (first, shares), end in zip(wanted.items(), borders[1:]):
+            for step in (first, end - 1):
+                self.assertEqual(tuple(schedule.shares_at(step, 6200).values()), shares, step)
+        self.assertEqual([schedule.asked_at(step, 6200) for step in (0, 1859, 1860, 8119)], [data.ASKED, data.ASKED, 0, 0])
+
+
+class MakeTest(unittest.TestCase):
+    def test_unknown_arguments_are_refused_before_anything_is_done(self):
+        for arguments in (["--replce"], ["--replace", "--test"], ["test"]):
+            with tempfile.TemporaryDirectory() as folder:
+                build = pathlib.Path(folder, "build")
+                ended = subprocess.run([HERE / "make", *arguments], capture_output=True, text=True, env={**os.environ, "TINY_CHAT_BUILD": str(build)})
+                self.assertEqual(ended.returncode, 2)
+                self.assertIn("usage", ended.stderr)
+                self.assertFalse(build.exists())
 
 
 @unittest.skipUnless(has("jinja2"), "needs jinja2")
@@ -227,6 +324,12 @@ class TrainingTest(unittest.TestCase):
         """Runs a script of the pipeline; its output."""
         return subprocess.run([sys.executable, HERE / name, *map(str, arguments)], capture_output=True, text=True, check=True).stdout
 
+    def refused(self, *arguments):
+        """The last line of what training says when it ends with an error."""
+        ended = subprocess.run([sys.executable, HERE / "train.py", *map(str, arguments)], capture_output=True, text=True)
+        self.assertNotEqual(ended.returncode, 0)
+        return ended.stderr.splitlines()[-1]
+
     def test_training_goes_on_where_it_stopped_and_can_be_exported(self):
         import torch
 
@@ -238,8 +341,16 @@ class TrainingTest(unittest.TestCase):
             data.make_tokenizer(512, conversations=200).save(out / "tokenizer.json")
             config = json.dumps({**TINY, "vocabulary": 512})
             options = ["--out", out, "--steps", 4, "--no-finish", "--micro", 1, "--batch-tokens", 2000, "--shard-steps", 1, "--no-compile", "--config", config]
+            self.assertIn("at most 4, the last step", self.refused(*options, "--stop", 5))
+            self.assertIn("at least 0", self.refused(*options, "--stop", -1))
+            self.run_script("train.py", *options, "--stop", 0)
+            self.assertEqual(torch.load(out / "checkpoint.pt", weights_only=True)["step"], 0)
             self.run_script("train.py", *options, "--stop", 2)
-            self.assertIn("step 2 of 4", self.run_script("train.py", *options))
+            self.assertIn("made with another steps:", self.refused(*options, "--steps", 5))
+            saved = torch.load(out / "checkpoint.pt", weights_only=True)
+            torch.save({**saved, "recipe": {**saved["recipe"], "corpus": "other"}}, out / "checkpoint.pt")
+            self.assertIn("made with another corpus:", self.refused(*options))
+            self.assertIn("step 2 of 4", self.run_script("train.py", *options, "--continue-anyway"))
             self.assertIn("step 4", self.run_script("export.py", "--from", out, "--to", file))
             saved = torch.load(out / "checkpoint.pt", weights_only=True)
             model, tokenizer = margin.load(file)

@@ -4,10 +4,12 @@
 """
 
 import argparse
+import hashlib
 import itertools
 import json
 import os
 import pathlib
+import sys
 import time
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -18,10 +20,11 @@ from torch.nn import functional as F
 
 import data
 from model import Config, Model
+from schedule import FINISH, asked_at, last_step, rate_at, shares_at
 
+HERE = pathlib.Path(__file__).resolve().parent
 SHARD = 2000
 VALIDATION_SEED = 20_000_000
-FINISH = [(720, 0.12), (600, 0.1), (600, 0.1), (480, 0.1)]
 
 
 def orthogonal(gradients):
@@ -55,30 +58,6 @@ class Muon:
             update = orthogonal(gradients.lerp(buffer, self.momentum)) * max(1, shape[0] / shape[1]) ** 0.5
             for parameter, change in zip(group, update):
                 parameter.mul_(1 - rate * self.decay).add_(change, alpha=-rate)
-
-
-def rate_at(step, steps):
-    """Share of the full learning rate: a warm-up, a plateau up to three twentieths, down to 1 %; then down again from each of FINISH."""
-    if step < steps:
-        return min(1, (step + 1) / 40, max(0.01, (steps - step) / (0.85 * steps)))
-    for length, highest in FINISH:
-        steps += length
-        if step < steps:
-            return max(0.01, highest * (steps - step) / length)
-
-
-def shares_at(step, steps):
-    """Shares of special conversations: few long ones at first; what is hard to learn in the last quarter; all that went wrong at the end."""
-    return {
-        "long_share": 0.0 if step < 0.15 * steps else 0.02 if step < 0.5 * steps else 0.05,
-        "practice_share": 0.25 if 0.75 * steps <= step < steps else 0.0,
-        "revision_share": 0.5 if step >= steps else 0.0,
-    }
-
-
-def asked_at(step, steps):
-    """Weight of what others say: little at first, where it teaches the language, and none once it only disturbs the answers."""
-    return data.ASKED if step < 0.3 * steps else 0.0
 
 
 def tensors(batch):
@@ -137,10 +116,10 @@ def stream(step, options, tokenizer):
         shard, skip = shard + 1, 0
 
 
-def save(path, model, adam, muon, step):
+def save(path, model, adam, muon, step, made_with):
     """Writes a checkpoint whole or not at all."""
     partial = path.with_suffix(".partial")
-    torch.save({"config": model.config.as_dict(), "model": model.state_dict(), "adam": adam.state_dict(), "muon": muon.buffers, "step": step}, partial)
+    torch.save({"config": model.config.as_dict(), "model": model.state_dict(), "adam": adam.state_dict(), "muon": muon.buffers, "step": step, "recipe": made_with}, partial)
     partial.replace(path)
 
 
@@ -160,12 +139,32 @@ def parse():
     parser.add_argument("--validate-every", type=int, default=250)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no-compile", action="store_true")
-    return parser.parse_args()
+    parser.add_argument("--continue-anyway", action="store_true", help="go on from a checkpoint that was made otherwise")
+    options = parser.parse_args()
+    if options.steps < 1:
+        parser.error("--steps is at least 1")
+    last = last_step(options.steps, not options.no_finish)
+    if options.stop is not None and not 0 <= options.stop <= last:
+        parser.error(f"--stop is at least 0 and at most {last}, the last step")
+    return options
 
 
-def last_step(options):
-    """After how many steps training is done."""
-    return options.steps + (0 if options.no_finish else sum(length for length, _ in FINISH))
+def recipe(options, tokenizer_path):
+    """What a checkpoint depends on: it is gone on from only with the same."""
+    sources = [*sorted((HERE / "corpus").glob("*.py")), HERE / "data.py", HERE / "schedule.py"]
+    return {
+        "steps": options.steps, "finish": [] if options.no_finish else [list(part) for part in FINISH],
+        "micro": options.micro, "batch tokens": options.batch_tokens, "shard steps": options.shard_steps,
+        "corpus": hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest(),
+        "tokenizer": hashlib.sha256(tokenizer_path.read_bytes()).hexdigest(),
+    }
+
+
+def check_recipe(saved, wanted):
+    """Ends with one sentence where a checkpoint was made otherwise than it would be gone on from."""
+    other = [name for name in wanted if saved.get(name) != wanted[name]]
+    if other:
+        sys.exit(f"the checkpoint was made with another {', another '.join(other)}: begin in an empty folder, or go on from it with --continue-anyway")
 
 
 def main():
@@ -177,24 +176,28 @@ def main():
     tokenizer_path, checkpoint = options.out / "tokenizer.json", options.out / "checkpoint.pt"
     if not tokenizer_path.exists():
         data.make_tokenizer(config.vocabulary).save(tokenizer_path)
-    tokenizer = data.Tokenizer.load(tokenizer_path)
+    tokenizer, made_with = data.Tokenizer.load(tokenizer_path), recipe(options, tokenizer_path)
     model = Model(config)
     matrices = [weight for name, weight in model.named_parameters() if name.startswith("blk") and weight.ndim == 2]
     others = [weight for name, weight in model.named_parameters() if not (name.startswith("blk") and weight.ndim == 2)]
     muon, adam, step = Muon(matrices), torch.optim.AdamW(others, lr=options.adam_rate, betas=(0.9, 0.95), weight_decay=0), 0
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
+        if not options.continue_anyway:
+            check_recipe(saved.get("recipe", {}), made_with)
         model.load_state_dict(saved["model"])
         adam.load_state_dict(saved["adam"])
         muon.buffers, step = saved["muon"], saved["step"]
     if not options.no_compile:
         for block in model.blk:
             block.compile(dynamic=True)
+    last = last_step(options.steps, not options.no_finish)
+    stop = last if options.stop is None else options.stop
     validation = data.batches(VALIDATION_SEED, 400 if options.shard_steps > 1 else 20, tokenizer, options.batch_tokens, long_share=0.01)
-    print(f"{sum(weight.numel() for weight in model.parameters()):,} parameters, step {step} of {last_step(options)}", flush=True)
-    began, seen, last = time.time(), 0, last_step(options)
+    print(f"{sum(weight.numel() for weight in model.parameters()):,} parameters, step {step} of {last}", flush=True)
+    began, seen = time.time(), 0
     for group in stream(step, options, tokenizer):
-        if step >= (options.stop or last):
+        if step >= stop:
             break
         share = rate_at(step, options.steps)
         total = weight = 0
@@ -219,8 +222,8 @@ def main():
         if step % options.validate_every == 0 or step == last:
             loss, right = validate(model, validation)
             print(f"step {step} validation {loss:.4f} exact {right:.4f}", flush=True)
-            save(checkpoint, model, adam, muon, step)
-    save(checkpoint, model, adam, muon, step)
+            save(checkpoint, model, adam, muon, step, made_with)
+    save(checkpoint, model, adam, muon, step, made_with)
 
 
 if __name__ == "__main__":

@@ -95,10 +95,10 @@ def plain_beside_tools(world, listed):
 
 def without_tool(world, listed):
     """A question for a tool that is not among those listed; without any at all it is answered just so."""
-    purposes = {tools.purpose(tool["function"]["name"]) for tool in listed}
+    served = {tools.purpose(as_listed["function"]["name"]) for as_listed in listed}
     for _ in range(20):
         other = world.pick([tools.weather, tools.clock])(world)
-        if tools.purpose(other.name) not in purposes:
+        if tools.purpose(other.name) not in served:
             return [("user", other.user), ("assistant", tools.NO_TOOL[world.language])]
     asked = plain_beside_tools(world, listed)
     return [("user", asked.user), ("assistant", asked.answer)]

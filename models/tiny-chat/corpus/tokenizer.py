@@ -168,8 +168,10 @@ class Tokenizer:
         return [text for text in texts if text.isalpha() and text.islower()]
 
     def save(self, path):
-        """Writes the merges, all there is to know."""
-        path.write_text(json.dumps(self.merges, ensure_ascii=False, indent=0) + "\n")
+        """Writes the merges, all there is to know; whole or not at all."""
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(self.merges, ensure_ascii=False, indent=0) + "\n")
+        partial.replace(path)
 
     @classmethod
     def load(cls, path):

@@ -1,5 +1,6 @@
 """Calling tools and answering from their results."""
 
+import json
 from dataclasses import dataclass
 
 from .chat import as_json, call_text, response_text
@@ -11,6 +12,7 @@ RESULTS = ["result", "value", "answer", "output", "data"]
 DEGREES = ["temperature", "temperature", "degrees", "temp", "celsius", "temperature_c"]
 CONDITIONS = ["condition", "sky", "sky", "weather", "conditions", "description", "summary"]
 SKIES = ["sunny", "rainy", "cloudy", "windy", "snowy", "foggy"]
+USUAL_KEYS = {("temperature", "condition"), ("condition", "temperature"), ("time",), ("result",), ("price",), ("value",), ("ok",), ("status",)}
 VERBS = "find open read check load count delete create start stop lock paint send show move clean fetch lookup".split()
 NOUNS = "door lamp file user order book song ticket room page note robot parcel alarm window photo account device server table".split()
 PURPOSES = {"weather": ["weather"], "time": ["time"], "sum": ["add", "sum"], "search": ["search", "lookup"], "price": ["price"], "dice": ["roll", "throw"], "message": ["message", "mail"]}
@@ -55,15 +57,24 @@ def temperature(world):
 
 
 def result_text(world, **values):
-    """A result as JSON, spaced or as JavaScript writes it; in training one value is at times under another name."""
-    if len(values) == 1 and world.split == "train" and world.chance(0.2):
+    """A result as JSON; in all forms also as JavaScript writes it, and one value at times under another name."""
+    if len(values) == 1 and world.has_all_forms() and world.chance(0.2):
         values = {world.pick(RESULTS): value for value in values.values()}
-    return as_json(values, is_compact=world.many_results and world.chance(0.6))
+    return as_json(values, is_compact=world.has_all_forms() and world.chance(0.6))
+
+
+def is_usual(result):
+    """Whether a result has a form that it may have without `all_forms`: plain text, or spaced JSON with the usual keys in the usual order."""
+    try:
+        values = json.loads(result)
+    except ValueError:
+        return True
+    return not isinstance(values, dict) or (tuple(values) in USUAL_KEYS and result == as_json(values))
 
 
 def weather_result(world, degrees, sky):
-    """What the weather tool returns: with many results, every second time in one of the forms that other programs use."""
-    if world.many_results and world.chance(0.5):
+    """What the weather tool returns: in all forms, every second time in one of the forms that other programs use."""
+    if world.has_all_forms() and world.chance(0.5):
         values = {world.pick(DEGREES): degrees, world.pick(CONDITIONS): sky}
         if world.chance(0.25):
             values[world.pick(["humidity", "wind", "pressure"])] = world.rng.randint(1, 99)
@@ -220,9 +231,9 @@ def again(world, tool):
 
 
 def same_form(world, weathers):
-    """Results of one tool, so all in one form; with many results, at times with other keys than the usual ones."""
+    """Results of one tool, so all in one form; of all forms, at times with other keys than the usual ones."""
     keys, is_compact, is_turned = ["temperature", "condition"], False, False
-    if world.many_results:
+    if world.has_all_forms():
         keys = keys if world.chance(0.5) else [world.pick(DEGREES), world.pick(CONDITIONS)]
         is_compact, is_turned = world.chance(0.6), world.chance(0.3)
     pairs = [list(zip(keys, values)) for values in weathers]

@@ -42,8 +42,8 @@ class Exchange:
 class World:
     """The source of everything random in one conversation.
 
-    `split` is "train", or "test" for held-out words. `unseen` asks for wordings that training never has, `many_results` for tools'
-    results in all their forms, as training has them.
+    `split` is "train", or "test" for held-out words. `unseen` asks for wordings that training never has, `all_forms` for tools'
+    results in all their forms, as training always has them.
     """
 
     rng: random.Random
@@ -52,10 +52,11 @@ class World:
     pieces: list = field(default_factory=list)
     unseen: bool = False
     familiar: bool = False
-    many_results: bool = False
+    all_forms: bool = False
 
-    def __post_init__(self):
-        self.many_results = self.many_results or self.split == "train"
+    def has_all_forms(self):
+        """Whether tools' results come in all their forms."""
+        return self.all_forms or self.split == "train"
 
     def chance(self, probability):
         """True with this probability."""

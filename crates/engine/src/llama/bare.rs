@@ -140,9 +140,10 @@ impl Bare {
 impl Drop for Bare {
     fn drop(&mut self) {
         // SAFETY: each was made once in `load`; the context goes before the model, and before the threadpool, which is a field.
-        unsafe {
-            sys::llama_free(self.context.as_ptr());
-            sys::llama_model_free(self.model.as_ptr());
+        let freed = shim::call(|error| unsafe { shim::lw_context_free(self.context.as_ptr(), error) });
+        if freed.is_ok() {
+            // SAFETY: as above; nothing refers to the model any more.
+            unsafe { sys::llama_model_free(self.model.as_ptr()) };
         }
     }
 }

@@ -100,7 +100,7 @@ pub struct Context<'model> {
     /// llama.cpp threw in the middle of something: nothing is known about what it left behind.
     is_broken: Cell<bool>,
     /// The next evaluation is to end by an assertion.
-    #[cfg(test)]
+    #[cfg(all(test, not(windows)))]
     pub(crate) fails_next: bool,
     model: PhantomData<&'model Model>,
 }
@@ -141,7 +141,7 @@ impl<'model> Context<'model> {
             can_cut: model.can_cut_memory(),
             can_share: model.can_share_memory(),
             is_broken: Cell::new(false),
-            #[cfg(test)]
+            #[cfg(all(test, not(windows)))]
             fails_next: false,
             model: PhantomData,
         };
@@ -252,8 +252,15 @@ impl<'model> Context<'model> {
     /// By how many threads it evaluates now, the engine thread counted.
     #[must_use]
     pub fn threads(&self) -> u32 {
-        let present = self.threadpools.get(&self.n_threads).map_or(1, |(_, n_threads)| *n_threads);
-        u32::try_from(present).unwrap_or(1)
+        self.threads_for(u32::try_from(self.n_threads).unwrap_or(1))
+    }
+
+    /// By how many threads it evaluates when `threads` are asked for: fewer, where the system let fewer start.
+    #[must_use]
+    pub fn threads_for(&self, threads: u32) -> u32 {
+        let wanted = i32::try_from(threads).unwrap_or(1);
+        let started = self.threadpools.get(&wanted).map_or(wanted, |(_, n_threads)| *n_threads);
+        u32::try_from(started.max(1)).unwrap_or(1)
     }
 
     /// The next evaluation may take so long. Not where memory cannot be cut: what it has done could not be taken back.
@@ -293,13 +300,13 @@ impl<'model> Context<'model> {
             batch.len(),
             self.batch_size()
         );
+        if self.is_broken() {
+            return Err("the context was lost before".into());
+        }
         // Where memory can be cut nothing of this matters.
         let sequences = if self.can_cut { BTreeMap::new() } else { first_positions(batch) };
         if sequences.iter().any(|(sequence, position)| self.held(*sequence) < *position) {
             return Err("the beginning of the text has been forgotten, because another evaluation was aborted".into());
-        }
-        if self.is_broken() {
-            return Err("the context was lost before".into());
         }
         log::clear_errors();
         self.watch().flags.set(flags);
@@ -308,6 +315,9 @@ impl<'model> Context<'model> {
         let code = shim::call(|error| unsafe { shim::lw_decode(self.raw(), raw_batch, error) });
         self.watch().flags.set(empty_watch());
         let is_late = self.watch().deadline.take().is_some_and(|deadline| Instant::now() >= deadline);
+        if matches!(code, Err(_) | Ok(THREW)) {
+            self.is_broken.set(true);
+        }
         let is_whole = matches!(code, Ok(DONE | NO_SPACE));
         if !is_whole && sequences.len() > 1 {
             // llama.cpp puts the states of the batch's sequences side by side, and the others' out of the way, while it evaluates: some of
@@ -320,21 +330,18 @@ impl<'model> Context<'model> {
             Ok(ABORTED) if is_late && !wants_abort(flags) => Ok(Decoded::Late),
             Ok(ABORTED) => Ok(Decoded::Aborted),
             Ok(code) => Err(log::errors_or(&format!("llama.cpp returned {code}"))),
-            Err(reason) => {
-                self.is_broken.set(true);
-                Err(reason)
-            }
+            Err(reason) => Err(reason),
         }
     }
 
-    #[cfg(not(test))]
+    #[cfg(not(all(test, not(windows))))]
     #[expect(clippy::unused_self, reason = "tests have a failure in it")]
     fn raw_batch(&self, batch: &Batch) -> sys::llama_batch {
         batch.raw()
     }
 
     /// When the evaluation is to fail, a token more than the context takes, which llama.cpp asserts.
-    #[cfg(test)]
+    #[cfg(all(test, not(windows)))]
     fn raw_batch(&mut self, batch: &Batch) -> sys::llama_batch {
         if !std::mem::take(&mut self.fails_next) {
             return batch.raw();
@@ -356,8 +363,11 @@ impl<'model> Context<'model> {
         self.is_broken.get()
     }
 
-    /// Calls a function of the shim on the context, which is broken when that throws.
+    /// Calls a function of the shim on the context, which is broken when that throws. One that is broken is not touched again.
     pub(super) fn call<T>(&self, function: impl FnOnce(*mut *mut c_char) -> T) -> std::result::Result<T, shim::Thrown> {
+        if self.is_broken() {
+            return Err("the context was lost before".into());
+        }
         shim::call(function).inspect_err(|_| self.is_broken.set(true))
     }
 
@@ -465,6 +475,8 @@ impl Drop for Context<'_> {
 const DONE: i32 = 0;
 const NO_SPACE: i32 = 1;
 const ABORTED: i32 = 2;
+/// What the shim returns for an exception, as `shim.h` has it; its text may have found no memory.
+const THREW: i32 = -1_000_000_000;
 
 /// The sequences in `batch`, each with the position of its first token.
 fn first_positions(batch: &Batch) -> BTreeMap<i32, usize> {

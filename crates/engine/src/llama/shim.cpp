@@ -37,12 +37,18 @@ struct common_chat_templates {
 
 namespace {
 
-char * copy_text(const std::string & text) {
-    char * copy = static_cast<char *>(std::malloc(text.size() + 1));
+// Allocates nothing that could throw: it is called where an exception is handled.
+char * copy_text(const char * text) {
+    const size_t n_bytes = std::strlen(text) + 1;
+    char *       copy    = static_cast<char *>(std::malloc(n_bytes));
     if (copy != nullptr) {
-        std::memcpy(copy, text.c_str(), text.size() + 1);
+        std::memcpy(copy, text, n_bytes);
     }
     return copy;
+}
+
+char * copy_text(const std::string & text) {
+    return copy_text(text.c_str());
 }
 
 // Runs `call`; an exception, or an assertion that fails on this thread, becomes `*error` and the value `failed`.

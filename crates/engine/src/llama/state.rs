@@ -152,8 +152,11 @@ mod tests {
         context.save(0).unwrap().bytes
     }
 
+    #[cfg(not(windows))]
     type Call<'call> = &'call dyn Fn(&mut Context<'_>);
 
+    /// Where C frames cannot be unwound, an assertion ends the process.
+    #[cfg(not(windows))]
     #[test]
     fn a_context_is_broken_when_an_assertion_fails_on_a_sequence() {
         let backend = Backend::start(Path::new(env!("LLAMA_WORKER_BUILT_BACKENDS"))).unwrap();

@@ -29,8 +29,10 @@ impl Threadpool {
     /// As many threads as the system lets start, at most `n_threads`, and their number. The pool is `None` when there is none to be had: ggml
     /// then makes its own threads, of which one needs none.
     pub(super) fn new(n_threads: i32) -> (Option<Self>, i32) {
-        let n_possible = 1 + n_startable(n_threads - 1);
-        for n_threads in [n_possible, 1] {
+        let n_started = n_startable(n_threads - 1);
+        // Where there are too few, the application shall have one left, and so shall the time until the places of the tried ones are free.
+        let n_possible = if n_started < n_threads - 1 { n_started.max(1) } else { n_threads };
+        for n_threads in [n_possible, (n_possible / 2).max(1), 1] {
             match Self::make(n_threads) {
                 Ok(Some(pool)) => return (Some(pool), n_threads),
                 // No pools in this backend: threads are made for each evaluation.
@@ -74,13 +76,12 @@ impl Drop for Threadpool {
 /// How many of `n_wanted` threads can run at once. ggml asserts that each of its own starts, and what it has started by then is lost: a container
 /// or a user may have no more.
 fn n_startable(n_wanted: i32) -> i32 {
-    const SMALL_STACK: usize = 64 << 10;
     std::thread::scope(|scope| {
         let mut alive = Vec::new();
         for _ in 0..n_wanted {
             let (keep, end) = mpsc::channel::<()>();
             // It ends when `keep` goes.
-            let started = std::thread::Builder::new().stack_size(SMALL_STACK).spawn_scoped(scope, move || {
+            let started = std::thread::Builder::new().spawn_scoped(scope, move || {
                 let _ = end.recv();
             });
             let Ok(thread) = started else { break };
@@ -89,7 +90,7 @@ fn n_startable(n_wanted: i32) -> i32 {
         let n_started = alive.len();
         for (keep, thread) in alive {
             drop(keep);
-            // It does not panic; only when it has been joined its place is free.
+            // It does not panic. Its place is free soon after it has been joined.
             let _ = thread.join();
         }
         i32::try_from(n_started).unwrap_or(0)

@@ -200,7 +200,7 @@ impl<'model> Scheduler<'model> {
     }
 
     /// Lets the next evaluation end by an assertion of llama.cpp.
-    #[cfg(test)]
+    #[cfg(all(test, not(windows)))]
     pub(crate) fn fail_next_evaluation(&mut self) {
         self.context.fails_next = true;
     }
@@ -356,11 +356,12 @@ impl<'model> Scheduler<'model> {
     /// Returns how many guesses were wrong or came too late.
     fn advance(&mut self, outputs: &[(SessionId, Option<usize>)]) -> usize {
         let mut n_wrong_of_all = 0;
+        let threads = self.context.threads_for(self.governor.settled());
         for (id, output) in outputs {
             let Some(lane) = self.lanes.get_mut(id) else { continue };
             lane.evaluated(&mut self.slots);
             let Some(index) = output else { continue };
-            lane.note_threads(self.governor.settled());
+            lane.note_threads(threads);
             let (ending, n_wrong) = lane.advance(&self.context, *index, self.model, &mut self.piece);
             n_wrong_of_all += n_wrong;
             let kept = lane

@@ -66,8 +66,10 @@ impl<Value> Reply<Value> {
 
     /// Ends the command.
     pub fn end(mut self, result: Result<Value>) {
-        self.send(Event::Ended(result));
-        self.0 = None;
+        // Gone before it is called: one that panics behind its delivery has delivered.
+        if let Some(mut sink) = self.0.take() {
+            sink(Event::Ended(result));
+        }
     }
 
     fn send(&mut self, event: Event<Value>) {
@@ -112,8 +114,14 @@ mod tests {
 
     #[test]
     fn a_sink_that_always_panics_does_so_once() {
-        let panicked = catch_unwind(|| Reply::<u8>::new(|_| panic!("a defect")).end(Ok(7)));
+        let (sender, calls) = mpsc::channel();
+        let sink = move |event: Event<u8>| {
+            sender.send(format!("{event:?}")).unwrap();
+            panic!("a defect");
+        };
+        let panicked = catch_unwind(AssertUnwindSafe(|| Reply::new(sink).end(Ok(7))));
         assert!(panicked.is_err());
+        assert_eq!(calls.iter().collect::<Vec<_>>(), ["Ended(Ok(7))"]);
         drop(Reply::<u8>::new(|_| panic!("a defect")));
     }
 

@@ -632,6 +632,8 @@ mod tests {
         }))
     }
 
+    /// Where C frames cannot be unwound, an assertion ends the process.
+    #[cfg(not(windows))]
     #[test]
     fn an_assertion_in_an_evaluation_ends_its_generations_and_the_context_comes_back() {
         let model = model();

@@ -612,3 +612,16 @@ test("messages of the port are also seen by onMessage", async (context) => {
   const answers = await ask(connection, INIT);
   assert.deepEqual(seen, answers);
 });
+
+const UTILITY = path.join(__dirname, "fixtures", "utility-process.js");
+const NO_ADDON = { LLAMA_WORKER_NATIVE_DIR: path.join(__dirname, "fixtures") };
+for (const [when, args, environment, code] of /** @type {[string, string[], object, number][]} */ ([
+  ["before it has a port", ["no port", "stop"], {}, 0],
+  ["when it has one", ["stop"], {}, 0],
+  ["when there is no addon", ["stop"], NO_ADDON, 1],
+])) {
+  test(`a utility process that is told to stop ${when} ends by itself`, async () => {
+    const child = fork(UTILITY, args, { env: { ...process.env, ...environment }, silent: true });
+    assert.deepEqual(await once(child, "exit"), [code, null]);
+  });
+}

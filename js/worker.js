@@ -69,17 +69,20 @@ function reportNoWorker(port, { code, message }) {
 
 /** @param {any} parent Electron's `process.parentPort` */
 function serveFirstPort(parent) {
+  /** @type {LlamaWorker | undefined} */
+  let worker;
+  const stop = () => (worker ? stopProcess(worker, {}) : process.exit());
+  // Heard before there is a port, and when there is no worker: Electron would keep its process.
+  parent.on("message", (/** @type {{ data: any }} */ { data }) => {
+    if (data?.type === "stop") stop();
+  });
   const take = (/** @type {{ ports?: any[] }} */ { ports }) => {
     if (!ports?.[0]) return;
     parent.removeListener("message", take);
     const [port] = ports;
-    const worker = serve(port);
-    if (!worker) return;
-    // Without its port nobody can reach it any more, and Electron would keep its process.
-    port.on("close", () => stopProcess(worker, {}));
-    parent.on("message", (/** @type {{ data: any }} */ { data }) => {
-      if (data?.type === "stop") stopProcess(worker, {});
-    });
+    worker = serve(port);
+    // Without its port nobody can reach it any more.
+    if (worker) port.on("close", stop);
   };
   parent.on("message", take);
 }

@@ -10,11 +10,29 @@ const electron = require("electron");
 /**
  * @typedef {object} Host
  * @property {(message: any) => void} post to the worker
- * @property {() => Promise<void>} stop frees the model, or gives up after three seconds
+ * @property {() => Promise<void>} stop frees the model, or gives up after some seconds
  */
 
-/** An engine needs one step of its evaluation to notice that it should end. */
-const LONGEST_STOP_MS = 3000;
+/** An engine needs one step of its evaluation to notice that it should end; the worker process gives itself three seconds for it. */
+const LONGEST_STOP_MS = 5000;
+/** A process that is killed may be held by a driver; the app ends all the same. */
+const LONGEST_KILL_MS = 1000;
+
+/**
+ * @param {Promise<unknown>} promise
+ * @param {number} ms
+ * @returns {Promise<boolean>} whether it was settled by then
+ */
+function isInTime(promise, ms) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), ms);
+    const settled = () => {
+      clearTimeout(timer);
+      resolve(true);
+    };
+    promise.then(settled, settled);
+  });
+}
 
 /**
  * @param {(message: any) => void} onMessage what the worker says
@@ -45,9 +63,9 @@ function utilityProcessHost(onMessage) {
       isStopping = true;
       // To the process, not over the port: it frees the model and ends by itself.
       child.postMessage({ type: "stop" });
-      const timer = setTimeout(() => child.kill(), LONGEST_STOP_MS);
-      await ended;
-      clearTimeout(timer);
+      if (await isInTime(ended, LONGEST_STOP_MS)) return;
+      child.kill();
+      await isInTime(ended, LONGEST_KILL_MS);
     },
   };
 }
@@ -63,10 +81,7 @@ function mainProcessHost(onMessage) {
   return {
     post: (message) => worker.handleMessage(message),
     stop: async () => {
-      const late = new Promise((resolve) => {
-        setTimeout(resolve, LONGEST_STOP_MS);
-      });
-      await Promise.race([worker.cleanup(), late]);
+      await isInTime(worker.cleanup(), LONGEST_STOP_MS);
     },
   };
 }

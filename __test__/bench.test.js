@@ -75,23 +75,20 @@ test("a target is held against the median of the rounds, and against the best of
   assert.equal(nobody.isMet, undefined);
 });
 
-test("a miss is a miss, and a close one tells the standard error", () => {
+test("what is near its bound tells the standard error, met or missed", () => {
   const verdictOf = (values, target = {}) =>
     judge({ ...DECODE, samples: { addon: values }, targets: [{ text: "≥ 1", atLeast: 1, ...target }] })[0];
   const close = verdictOf([0.9, 0.9, 1.05]);
-  assert.deepEqual([close.isMet, close.standardError?.toFixed(3)], [false, "0.050"]);
-  // All rounds miss it; it is met; one round has no error; a percentile is about single values.
-  for (const verdict of [
-    verdictOf([0.9, 0.8]),
-    verdictOf([1.1, 1.2, 0.9]),
-    verdictOf([0.9]),
-    verdictOf([0.9, 1.1], { percentile: 0.5 }),
-  ])
+  assert.deepEqual([close.isMet, close.standardError?.toFixed(3)], [false, "0.063"]);
+  const met = verdictOf([1.1, 1.2, 0.9]);
+  assert.deepEqual([met.isMet, met.standardError?.toFixed(3)], [true, "0.111"]);
+  // It is far from the bound; one round has no error; a percentile is about single values.
+  for (const verdict of [verdictOf([0.9, 0.8]), verdictOf([0.9]), verdictOf([0.9, 1.1], { percentile: 0.5 })])
     assert.equal(verdict.standardError, undefined);
-  assert.equal(standardError([1, 2, 3]), Math.sqrt(1 / 3));
+  assert.equal(standardError([1, 2, 3]), Math.sqrt(Math.PI / 2) * Math.sqrt(1 / 3));
   assert.ok(Number.isNaN(standardError([1])));
   const entry = { ...DECODE, samples: { addon: [95, 95, 98], raw: [100, 100, 100] }, targets: [DECODE.targets[0]] };
-  assert.match(markdownTable([entry])[2], /\| 0\.95 \(0\.95–0\.98, standard error 0\.010\) \| \*\*missed\*\* \|$/);
+  assert.match(markdownTable([entry])[2], /\| 0\.95 \(0\.95–0\.98, standard error 0\.013\) \| \*\*missed\*\* \|$/);
 });
 
 test("what is held against each other are neighbours in every round, each goes first as often, and peers come after", () => {
@@ -172,8 +169,8 @@ test("the table has a line for each target, and says what was not offered", () =
   const missing = { ...DECODE, title: "lookup", samples: {}, targets: [DECODE.targets[0]], missing: "not offered" };
   const late = { ...DECODE, title: "late", targets: [{ text: "≥ 2 × raw", over: ["raw"], atLeast: 2 }] };
   assert.deepEqual(markdownTable([DECODE, missing, late]).slice(2), [
-    "| decode | 135M | addon 98.0, raw 100, slow 50.0, fast 75.0 tokens/s | ≥ 0.97 × raw | 0.98 (0.80–0.99) | met |",
-    "|  |  |  | ≥ 1.25 × the best peer | 1.32 (1.00–1.40) | met |",
+    "| decode | 135M | addon 98.0, raw 100, slow 50.0, fast 75.0 tokens/s | ≥ 0.97 × raw | 0.98 (0.80–0.99, standard error 0.077) | met |",
+    "|  |  |  | ≥ 1.25 × the best peer | 1.32 (1.00–1.40, standard error 0.153) | met |",
     "|  |  |  | ≥ 2 × nobody |  | – |",
     "| lookup | 135M | not offered | ≥ 0.97 × raw |  | – |",
     "| late | 135M | addon 98.0, raw 100, slow 50.0, fast 75.0 tokens/s | ≥ 2 × raw | 0.98 (0.80–0.99) | **missed** |",

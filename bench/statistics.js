@@ -31,12 +31,15 @@ function pairedRatios(numerators, denominators) {
   return numerators.slice(0, denominators.length).map((value, round) => value / denominators[round]);
 }
 
-/** Of their mean: how far another run of as many would easily be from this one. None of a single value. */
+/** A median's error is about so many times the mean's, where values lie as usual. */
+const OF_MEDIAN = Math.sqrt(Math.PI / 2);
+
+/** Of their median: how far another run of as many would easily be from this one. None of a single value. */
 function standardError(values) {
   if (values.length < 2) return Number.NaN;
   const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
   const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return Math.sqrt(squares / (values.length - 1) / values.length);
+  return OF_MEDIAN * Math.sqrt(squares / (values.length - 1) / values.length);
 }
 
 function pairedDifferences(left, right) {

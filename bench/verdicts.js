@@ -1,8 +1,8 @@
 /**
  * Holds what was measured against the targets. Pure.
  *
- * A target is met when the median over the rounds meets it; the spread is shown beside it. A miss by less than the rounds differ from each other is
- * a miss, and tells the standard error.
+ * A target is met when the median over the rounds meets it; the spread is shown beside it. What is nearer to its bound than twice the median's
+ * standard error tells that error, met or missed.
  */
 
 "use strict";
@@ -33,7 +33,7 @@ const { median, pairedDifferences, pairedRatios, percentile, spread, standardErr
  */
 
 /** @typedef {{ text: string, isMet: boolean | undefined, median: number, least: number, most: number, isRatio: boolean,
- *   standardError?: number }} Verdict of a close miss: the standard error of the rounds */
+ *   standardError?: number }} Verdict near the bound: the standard error of the median */
 
 /**
  * @param {Entry} entry
@@ -46,8 +46,8 @@ function judge(entry) {
     const figures = spread(values);
     const value = target.percentile === undefined ? figures.median : percentile(values, target.percentile);
     const isMet = meets(value, target);
-    const isClose =
-      !isMet && values.length > 1 && target.percentile === undefined && values.some((one) => meets(one, target));
+    const bound = target.atLeast ?? target.atMost ?? Number.NaN;
+    const isClose = target.percentile === undefined && Math.abs(value - bound) < 2 * standardError(values);
     const verdict = { text: target.text, isMet, ...figures, median: value, isRatio: isRatio(target) };
     return isClose ? { ...verdict, standardError: standardError(values) } : verdict;
   });

@@ -8,6 +8,8 @@ const { PEER_NAMES, addonAnd } = require("./sides");
 
 const PROMPT_TOKENS = 16;
 const CONTEXT_SIZE = 4096;
+/** Of one evaluation, by default. */
+const BATCH_TOKENS = 512;
 /** The first word of two prompts may begin alike. */
 const CHANCE_TOKENS = 4;
 /** At most so many; that is longer than the prompt that comes in takes, also in its smallest parts. */
@@ -120,6 +122,7 @@ function interruption(bench, model, round) {
     count: STREAM_TOKENS[model.name] ?? STREAM_TOKENS.others,
     before: 16,
     interruption: bench.prompt(model, bench.sizes.interruption, 700 + round),
+    fewestParts: Math.ceil(bench.sizes.interruption / BATCH_TOKENS),
   };
 }
 

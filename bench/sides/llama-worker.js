@@ -7,6 +7,7 @@ const { setTimeout: sleep } = require("node:timers/promises");
 const path = require("node:path");
 const { keepBusy } = require("./application");
 const { coldStart, delay, idleStall, stalls } = require("./commands");
+const { median } = require("../statistics");
 const { Marks } = require("./marks");
 const { serve } = require("./serve");
 
@@ -85,7 +86,7 @@ async function together({ prompts, count }) {
 }
 
 /** A stream, and after `before` of its tokens another session's long prompt. */
-async function interrupted({ prompt, count, before, interruption }) {
+async function interrupted({ prompt, count, before, interruption, fewestParts }) {
   const [streaming, other] = await Promise.all([worker.createSession(), worker.createSession()]);
   const marks = new Marks();
   let interrupting;
@@ -108,13 +109,17 @@ async function interrupted({ prompt, count, before, interruption }) {
   await interrupting;
   await Promise.all([streaming.dispose(), other.dispose()]);
   const gaps = marks.gapsBetween(from, to);
+  const own = marks.gapsBetween(0, from);
+  // A part of more than a batch is none: it would excuse any gap.
+  const parts = Math.max(gaps.length, fewestParts);
   return {
     ...marks.figures(),
+    usualGapMs: median(own),
     isInside: to <= marks.last && gaps.length > 0,
     interruptionMs: to - from,
     parts: gaps.length,
     // The mean: of pieces that arrive merged, because JavaScript was late, most have no gap at all.
-    partMs: (to - from) / gaps.length,
+    partMs: (to - from) / parts,
   };
 }
 

@@ -608,31 +608,15 @@ fn tokens_that_fit(wanted: u32, bytes_per_token: u64, available: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llama::testing::{built_in_model, context_params};
 
     /// By itself llama.cpp would end the process.
     #[test]
     fn an_assertion_that_fails_is_an_error() {
-        let backend = crate::llama::Backend::start(std::path::Path::new(env!("LLAMA_WORKER_BUILT_BACKENDS"))).unwrap();
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny-chat/tiny-chat.gguf");
-        let model_params = crate::llama::ModelParams {
-            path,
-            gpu_layers: crate::llama::GpuLayers::Count(0),
-            devices: vec![],
-            context_size: None,
-            use_mmap: None,
-            use_mlock: false,
-        };
-        let model = Model::load(backend, &model_params, &AbortFlag::default(), |_| {}).unwrap();
+        let model = built_in_model();
         let params = ContextParams {
-            context_size: 256,
             batch_size: 4,
-            sequences: 1,
-            threads: 1,
-            most_threads: None,
-            flash_attention: FlashAttention::Auto,
-            kv_cache_type: KvCacheType::F16,
-            ignores_memory: false,
-            session_cache: None,
+            ..context_params()
         };
         let mut context = Context::new(&model, &params).unwrap();
         let mut batch = Batch::new(8);

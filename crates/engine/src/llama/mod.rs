@@ -21,6 +21,8 @@ mod sampler;
 mod shim;
 mod state;
 mod templates;
+#[cfg(test)]
+pub(crate) mod testing;
 mod threadpool;
 mod vocabulary;
 

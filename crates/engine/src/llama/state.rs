@@ -133,12 +133,9 @@ impl Context<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-    use crate::llama::{
-        AbortFlag, Backend, Batch, ContextParams, Decoded, FlashAttention, GpuLayers, KvCacheType, Model, ModelParams, Token,
-    };
+    use crate::llama::testing::{built_in_model, context_params};
+    use crate::llama::{Batch, ContextParams, Decoded, Model, Token};
 
     /// llama.cpp asserts that a sequence has a number below 256; in the functions of states it catches that itself.
     const NO_SEQUENCE: i32 = 100_000;
@@ -159,27 +156,7 @@ mod tests {
     #[cfg(not(windows))]
     #[test]
     fn a_context_is_broken_when_an_assertion_fails_on_a_sequence() {
-        let backend = Backend::start(Path::new(env!("LLAMA_WORKER_BUILT_BACKENDS"))).unwrap();
-        let model_params = ModelParams {
-            path: Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny-chat/tiny-chat.gguf"),
-            gpu_layers: GpuLayers::Count(0),
-            devices: vec![],
-            context_size: None,
-            use_mmap: None,
-            use_mlock: false,
-        };
-        let model = Model::load(backend, &model_params, &AbortFlag::default(), |_| {}).unwrap();
-        let params = ContextParams {
-            context_size: 256,
-            batch_size: 256,
-            sequences: 1,
-            threads: 1,
-            most_threads: None,
-            flash_attention: FlashAttention::Off,
-            kv_cache_type: KvCacheType::F16,
-            ignores_memory: false,
-            session_cache: None,
-        };
+        let (model, params) = (built_in_model(), context_params());
         let state = SequenceState::fake(64, 1, 0);
         let bytes = &saved(&model, &params);
         let calls: [(&str, Call<'_>); 5] = [

@@ -1,12 +1,11 @@
 //! The decode loop a step at a time, over the built-in model.
 
-use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::mpsc::{self, Receiver};
 
 use super::*;
 use crate::chat::{Message, Role};
-use crate::llama::{Backend, FlashAttention, GpuLayers, KvCacheType, ModelParams, WeightFormat, write_quantized};
+use crate::llama::{KvCacheType, ModelParams, WeightFormat, testing, write_quantized};
 use crate::sampling::Constraint;
 use crate::session::Input;
 
@@ -14,17 +13,12 @@ use crate::session::Input;
 fn model() -> &'static Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
     MODEL.get_or_init(|| {
-        let backend = Backend::start(Path::new(env!("LLAMA_WORKER_BUILT_BACKENDS"))).unwrap();
-        let built_in = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny-chat/tiny-chat.gguf");
+        let backend = testing::backend();
         let path = std::env::temp_dir().join(format!("llama-worker-scheduler-{}.gguf", std::process::id()));
-        write_quantized(&built_in, &path, WeightFormat::F32).unwrap();
+        write_quantized(&testing::built_in_path(), &path, WeightFormat::F32).unwrap();
         let params = ModelParams {
-            path: path.clone(),
-            gpu_layers: GpuLayers::Count(0),
-            devices: vec![],
-            context_size: None,
             use_mmap: Some(false),
-            use_mlock: false,
+            ..testing::model_params(path.clone())
         };
         let model = Model::load(backend, &params, &AbortFlag::default(), |_| {}).unwrap();
         std::fs::remove_file(path).unwrap();
@@ -40,13 +34,8 @@ fn scheduler<'model>(format: &'model ChatFormat<'model>) -> Scheduler<'model> {
     let params = ContextParams {
         context_size: 512,
         batch_size: 512,
-        sequences: 1,
-        threads: 1,
-        most_threads: None,
-        flash_attention: FlashAttention::Off,
         kv_cache_type: KvCacheType::F32,
-        ignores_memory: false,
-        session_cache: None,
+        ..testing::context_params()
     };
     Scheduler::new(model(), format, &params, Conversations::new()).unwrap()
 }

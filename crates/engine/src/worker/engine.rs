@@ -520,13 +520,13 @@ fn init_info(backend: &Backend, choice: Choice) -> InitInfo {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::sync::mpsc;
     use std::time::Instant;
 
     use super::*;
     use crate::chat::{Message, Role};
-    use crate::llama::{AbortFlag, FlashAttention, GpuLayers, KvCacheType};
+    use crate::llama::testing::{built_in_model, context_params};
+    use crate::llama::{AbortFlag, KvCacheType};
     use crate::scheduler::{Event, GenerationOptions, GenerationRequest, GenerationResult, SessionId};
     use crate::session::Input;
 
@@ -552,36 +552,9 @@ mod tests {
         assert_eq!(error.to_string(), "internal error: lost it");
     }
 
-    fn model() -> Model {
-        let backend = Backend::start(Path::new(env!("LLAMA_WORKER_BUILT_BACKENDS"))).unwrap();
-        let params = ModelParams {
-            path: Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny-chat/tiny-chat.gguf"),
-            gpu_layers: GpuLayers::Count(0),
-            devices: vec![],
-            context_size: None,
-            use_mmap: None,
-            use_mlock: false,
-        };
-        Model::load(backend, &params, &AbortFlag::default(), |_| {}).unwrap()
-    }
-
-    fn context_params() -> ContextParams {
-        ContextParams {
-            context_size: 256,
-            batch_size: 256,
-            sequences: 1,
-            threads: 1,
-            most_threads: None,
-            flash_attention: FlashAttention::Off,
-            kv_cache_type: KvCacheType::F16,
-            ignores_memory: false,
-            session_cache: None,
-        }
-    }
-
     #[test]
     fn calls_say_why_the_context_is_lost() {
-        let model = model();
+        let model = built_in_model();
         let format = ChatFormat::new(&model, None).unwrap();
         let loaded = Loaded {
             model: &model,
@@ -636,7 +609,7 @@ mod tests {
     #[cfg(not(windows))]
     #[test]
     fn an_assertion_in_an_evaluation_ends_its_generations_and_the_context_comes_back() {
-        let model = model();
+        let model = built_in_model();
         let format = ChatFormat::new(&model, None).unwrap();
         let loaded = Loaded {
             model: &model,

@@ -2,28 +2,16 @@
 
 mod schemas;
 
-use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::*;
 use crate::llama::native::NativeGrammar;
-use crate::llama::{AbortFlag, Backend, GpuLayers, ModelParams};
+use crate::llama::testing::built_in_model;
 
 /// The built-in model, loaded once for all tests.
 pub(super) fn model() -> &'static Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
-    MODEL.get_or_init(|| {
-        let backend = Backend::start(Path::new(env!("LLAMA_WORKER_BUILT_BACKENDS"))).unwrap();
-        let params = ModelParams {
-            path: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny-chat/tiny-chat.gguf"),
-            gpu_layers: GpuLayers::Count(0),
-            context_size: None,
-            devices: vec![],
-            use_mmap: None,
-            use_mlock: false,
-        };
-        Model::load(backend, &params, &AbortFlag::default(), |_| ()).unwrap()
-    })
+    MODEL.get_or_init(built_in_model)
 }
 
 /// Logits that are random but the same for the same seed.

@@ -20,7 +20,8 @@ impl AbortFlag {
         }
     }
 
-    /// Asks the request, and those of its children, to stop. They do so within one graph node of a running evaluation.
+    /// Asks the request, and those of its children, to stop. They do so within one graph node of a running evaluation, or after it when most of what
+    /// it evaluates is others'.
     pub fn set(&self) {
         self.own.store(true, Ordering::Relaxed);
     }

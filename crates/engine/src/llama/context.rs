@@ -82,6 +82,15 @@ pub enum Decoded {
     NoSpace,
 }
 
+/// Tokens of an evaluation that are for somebody who may stop wanting them.
+#[derive(Clone, Debug)]
+pub struct Stake {
+    /// Set when they are not wanted any more.
+    pub abort: AbortFlag,
+    /// How many they are.
+    pub n_tokens: usize,
+}
+
 /// Memory of sequences over a model.
 #[derive(Debug)]
 pub struct Context<'model> {
@@ -109,7 +118,9 @@ pub struct Context<'model> {
 #[derive(Debug)]
 struct Watch {
     /// Null between evaluations.
-    flags: Cell<*const [AbortFlag]>,
+    stakes: Cell<*const [Stake]>,
+    /// So many unwanted tokens end it.
+    most_unwanted: Cell<usize>,
     deadline: Cell<Option<Instant>>,
     n_looks: Cell<u32>,
 }
@@ -127,7 +138,8 @@ impl<'model> Context<'model> {
         let raw = raw.map_err(creation_failed)?;
         let raw = NonNull::new(raw).ok_or_else(|| creation_failed(log::errors_or("llama.cpp gave no reason")))?;
         let watch = NonNull::from(Box::leak(Box::new(Watch {
-            flags: Cell::new(empty_watch()),
+            stakes: Cell::new(nobody()),
+            most_unwanted: Cell::new(0),
             deadline: Cell::new(None),
             n_looks: Cell::new(0),
         })));
@@ -285,15 +297,16 @@ impl<'model> Context<'model> {
         unsafe { sys::llama_n_batch(self.raw()) as usize }
     }
 
-    /// Evaluates `batch`. Stops early when all of `flags` are set, and there are any. Where memory cannot be cut, an evaluation of several
-    /// sequences that ends early forgets all of them, also those that are not in it, see [`Self::held`].
+    /// Evaluates `batch`. Stops early when half of the tokens that `stakes` are about are not wanted any more: to evaluate the others once more takes
+    /// about as long as to go on, on average, and whoever aborts does not wait. Where memory cannot be cut, only when none of them is, because an
+    /// evaluation of several sequences that ends early then forgets all of them, also those that are not in it, see [`Self::held`].
     ///
     /// # Errors
     /// llama.cpp's reason; what the sequences hold is then unknown. A token that continues what has been forgotten.
     ///
     /// # Panics
     /// When the batch is larger than [`Self::batch_size`]: llama.cpp would end the process.
-    pub fn decode(&mut self, batch: &Batch, flags: &[AbortFlag]) -> std::result::Result<Decoded, String> {
+    pub fn decode(&mut self, batch: &Batch, stakes: &[Stake]) -> std::result::Result<Decoded, String> {
         assert!(
             batch.len() <= self.batch_size(),
             "a batch of {} tokens, n_batch is {}",
@@ -309,11 +322,13 @@ impl<'model> Context<'model> {
             return Err("the beginning of the text has been forgotten, because another evaluation was aborted".into());
         }
         log::clear_errors();
-        self.watch().flags.set(flags);
+        self.watch().most_unwanted.set(most_unwanted(stakes, sequences.len() <= 1));
+        self.watch().stakes.set(stakes);
         let raw_batch = self.raw_batch(batch);
-        // SAFETY: the batch's arrays are live and filled; `flags` outlives the call, after which the watch is emptied again.
+        // SAFETY: the batch's arrays are live and filled; `stakes` outlives the call, after which the watch is emptied again.
         let code = shim::call(|error| unsafe { shim::lw_decode(self.raw(), raw_batch, error) });
-        self.watch().flags.set(empty_watch());
+        let wants_abort = self.watch().wants_abort(stakes);
+        self.watch().stakes.set(nobody());
         let is_late = self.watch().deadline.take().is_some_and(|deadline| Instant::now() >= deadline);
         if matches!(code, Err(_) | Ok(THREW)) {
             self.is_broken.set(true);
@@ -327,7 +342,7 @@ impl<'model> Context<'model> {
         match code {
             Ok(DONE) => Ok(Decoded::Done),
             Ok(NO_SPACE) => Ok(Decoded::NoSpace),
-            Ok(ABORTED) if is_late && !wants_abort(flags) => Ok(Decoded::Late),
+            Ok(ABORTED) if is_late && !wants_abort => Ok(Decoded::Late),
             Ok(ABORTED) => Ok(Decoded::Aborted),
             Ok(code) => Err(log::errors_or(&format!("llama.cpp returned {code}"))),
             Err(reason) => Err(reason),
@@ -490,7 +505,7 @@ fn first_positions(batch: &Batch) -> BTreeMap<i32, usize> {
     positions
 }
 
-fn empty_watch() -> *const [AbortFlag] {
+fn nobody() -> *const [Stake] {
     std::ptr::slice_from_raw_parts(std::ptr::null(), 0)
 }
 
@@ -498,19 +513,27 @@ fn empty_watch() -> *const [AbortFlag] {
 unsafe extern "C" fn should_abort(data: *mut c_void) -> bool {
     // SAFETY: `data` is the watch of a live context, see `attach`.
     let watch = unsafe { &*data.cast::<Watch>() };
-    let flags = watch.flags.get();
-    if flags.is_null() {
+    let stakes = watch.stakes.get();
+    if stakes.is_null() {
         return false;
     }
     // SAFETY: set by `decode` to a slice that outlives the evaluation, which is running.
-    wants_abort(unsafe { &*flags }) || watch.is_over()
+    watch.wants_abort(unsafe { &*stakes }) || watch.is_over()
 }
 
-fn wants_abort(flags: &[AbortFlag]) -> bool {
-    !flags.is_empty() && flags.iter().all(AbortFlag::is_set)
+/// How many tokens that are not wanted any more end an evaluation. `can_repeat`: the others can be evaluated once more.
+fn most_unwanted(stakes: &[Stake], can_repeat: bool) -> usize {
+    let n_tokens: usize = stakes.iter().map(|stake| stake.n_tokens).sum();
+    if can_repeat { n_tokens.div_ceil(2) } else { n_tokens }
 }
 
 impl Watch {
+    fn wants_abort(&self, stakes: &[Stake]) -> bool {
+        let unwanted = stakes.iter().filter(|stake| stake.abort.is_set());
+        let n_unwanted: usize = unwanted.map(|stake| stake.n_tokens).sum();
+        n_unwanted > 0 && n_unwanted >= self.most_unwanted.get()
+    }
+
     /// Looks at the clock now and then: a graph has a thousand nodes.
     fn is_over(&self) -> bool {
         const EVERY: u32 = 4;
@@ -631,6 +654,41 @@ mod tests {
         let mut batch = Batch::new(4);
         batch.add(crate::llama::Token::new(1), 0, 0, true);
         assert_eq!(context.decode(&batch, &[]), Ok(Decoded::Done), "and the next evaluation works");
+    }
+
+    #[test]
+    fn an_evaluation_ends_when_half_of_it_is_not_wanted_any_more() {
+        let model = built_in_model();
+        let params = ContextParams {
+            sequences: 2,
+            ..context_params()
+        };
+        let mut context = Context::new(&model, &params).unwrap();
+        for (n_unwanted, expected) in [(0, Decoded::Done), (3, Decoded::Done), (4, Decoded::Aborted), (8, Decoded::Aborted)] {
+            context.clear_all();
+            let mut batch = Batch::new(8);
+            let stakes = [n_unwanted, 8 - n_unwanted].map(|n_tokens| Stake {
+                abort: AbortFlag::default(),
+                n_tokens,
+            });
+            stakes[0].abort.set();
+            for (sequence, stake) in (0..).zip(&stakes) {
+                for position in 0..stake.n_tokens {
+                    batch.add(crate::llama::Token::new(1), position, sequence, false);
+                }
+            }
+            assert_eq!(context.decode(&batch, &stakes), Ok(expected), "{n_unwanted} of 8 tokens");
+        }
+    }
+
+    #[test]
+    fn where_the_others_cannot_be_evaluated_again_all_must_be_unwanted() {
+        let stakes = [3, 1].map(|n_tokens| Stake {
+            abort: AbortFlag::default(),
+            n_tokens,
+        });
+        assert_eq!((most_unwanted(&stakes, true), most_unwanted(&stakes, false)), (2, 4));
+        assert_eq!((most_unwanted(&[], true), most_unwanted(&stakes[1..], true)), (0, 1));
     }
 
     #[test]

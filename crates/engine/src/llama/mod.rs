@@ -30,7 +30,7 @@ pub use abort::AbortFlag;
 pub use backend::{Backend, Device, DeviceKind};
 pub use bare::{Bare, BareParams};
 pub use batch::Batch;
-pub use context::{Context, ContextParams, Decoded, FlashAttention, KvCacheType, MOST_DRAFTED};
+pub use context::{Context, ContextParams, Decoded, FlashAttention, KvCacheType, MOST_DRAFTED, Stake};
 pub use exit::at_exit;
 pub use gguf::{FileInfo, check_bytes};
 #[cfg(test)]

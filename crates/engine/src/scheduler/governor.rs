@@ -100,6 +100,11 @@ impl Governor {
         threads
     }
 
+    /// Whether numbers of threads are being compared by evaluations of `width` tokens.
+    pub(super) fn is_looking(&mut self, width: usize) -> bool {
+        self.pace(width).look.is_some()
+    }
+
     /// How long that evaluation may take before it is given up.
     pub(super) fn patience(&mut self, width: usize) -> Option<Duration> {
         let pace = self.pace(width);

@@ -12,7 +12,7 @@ use super::reply::Reply;
 use super::slot::Slot;
 use crate::chat::{ChatFormat, Message, Role};
 use crate::error::{Error, Result};
-use crate::llama::{Batch, Context, Model, Token};
+use crate::llama::{Batch, Context, Model, Stake, Token};
 use crate::session::{Conversation, Input, Opening};
 
 /// A session and what it does.
@@ -265,6 +265,15 @@ impl Lane {
             .as_ref()
             .filter(|running| running.n_filled > 0)
             .map(|running| running.slot)
+    }
+
+    /// Its part of the batch under way.
+    pub(super) fn stake(&self) -> Option<Stake> {
+        let running = self.running.as_ref().filter(|running| running.n_filled > 0)?;
+        Some(Stake {
+            abort: running.generation.abort.clone(),
+            n_tokens: running.n_filled,
+        })
     }
 
     /// Takes notice of how many threads evaluate.

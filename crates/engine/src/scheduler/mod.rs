@@ -3,6 +3,7 @@
 //! Owns a context; knows nothing of threads, commands or JavaScript. Each [`Scheduler::step`] is at most one evaluation, so that between
 //! two steps the thread can look at its inbox.
 
+mod batching;
 mod cache;
 mod fit;
 mod gate;
@@ -27,8 +28,9 @@ use std::time::{Duration, Instant};
 
 use crate::chat::ChatFormat;
 use crate::error::{Error, Result};
-use crate::llama::{AbortFlag, Batch, Context, ContextParams, Decoded, MOST_DRAFTED, Model};
+use crate::llama::{Batch, Context, ContextParams, Decoded, MOST_DRAFTED, Model, Stake};
 use crate::session::Conversation;
+use batching::Batching;
 use cache::StateCache;
 use gate::{Budget, Costs};
 use governor::Governor;
@@ -49,6 +51,9 @@ pub struct Scheduler<'model> {
     format: &'model ChatFormat<'model>,
     context: Context<'model>,
     governor: Governor,
+    batching: Batching,
+    /// Whose turn was the last one, where answers take turns.
+    last_turn: Option<SessionId>,
     costs: Costs,
     budget: Budget,
     /// The memory was too full for guesses.
@@ -89,6 +94,8 @@ impl<'model> Scheduler<'model> {
             batch: Batch::new(context.batch_size()),
             context,
             governor: Governor::new(params.threads, params.most_threads),
+            batching: Batching::new(!model.is_offloaded()),
+            last_turn: None,
             costs: Costs::default(),
             budget: Budget::default(),
             skips_drafts: false,
@@ -164,7 +171,7 @@ impl<'model> Scheduler<'model> {
         self.context.set_threads(threads);
         self.context.set_patience(patience);
         let begun_at = Instant::now();
-        match self.context.decode(&self.batch, &self.abort_flags()) {
+        match self.context.decode(&self.batch, &self.stakes()) {
             Ok(Decoded::Done) => self.take_results(&outputs, begun_at),
             Ok(Decoded::Aborted) => self.resync(),
             // The same once more, without guesses.
@@ -272,9 +279,12 @@ impl<'model> Scheduler<'model> {
     /// Fills the batch; returns the lanes in it, each with the index of the logits that it waits for.
     fn fill_batch(&mut self) -> Vec<(SessionId, Option<usize>)> {
         self.batch.clear();
-        let demands: Vec<_> = self.active.iter().map(|id| self.lanes[id].demand(&self.slots)).collect();
+        let mut demands: Vec<_> = self.active.iter().map(|id| self.lanes[id].demand(&self.slots)).collect();
         // A prompt is evaluated as fast as can be, and with it nothing that may be in vain.
         self.fills_prompt = demands.iter().any(|(demand, _)| matches!(demand, Demand::Prompt(_)));
+        if !self.fills_prompt {
+            self.take_turns(&mut demands);
+        }
         let batch_size = self.context.batch_size();
         let shares = plan::shares(&demands, self.capacity(&demands));
         let width = shares.iter().sum();
@@ -294,6 +304,26 @@ impl<'model> Scheduler<'model> {
             }
         }
         outputs
+    }
+
+    /// Leaves one of several answers in `demands`, those of the lanes in `active`, where that is faster than all of them at once.
+    fn take_turns(&mut self, demands: &mut [(Demand, u8)]) {
+        let waiting = self
+            .active
+            .iter()
+            .zip(&*demands)
+            .filter(|(_, (demand, _))| *demand == Demand::Token);
+        let waiting: Vec<SessionId> = waiting.map(|(id, _)| *id).collect();
+        if self.batching.is_together(waiting.len()) {
+            return;
+        }
+        let next = plan::next_turn(&waiting, self.last_turn);
+        self.last_turn = next;
+        for (id, (demand, _)) in self.active.iter().zip(demands) {
+            if Some(*id) != next {
+                *demand = Demand::Idle;
+            }
+        }
     }
 
     /// How many tokens the next evaluation may have. `demands`: those of the lanes in `active`, in their order.
@@ -322,12 +352,14 @@ impl<'model> Scheduler<'model> {
     fn take_results(&mut self, outputs: &[(SessionId, Option<usize>)], begun_at: Instant) {
         let (width, took) = (self.batch.len(), begun_at.elapsed());
         let (may_guess, n_guessed) = (self.active_lanes().any(Lane::may_guess), self.n_drafted());
+        let is_usual = n_guessed == 0 && !self.fills_prompt && !self.governor.is_looking(width);
         if n_guessed == 0 {
             self.governor.observe(width, took);
         }
         let n_right = n_guessed - self.advance(outputs);
         // With what choosing took, and cutting what was wrong out of memory.
         let spent = begun_at.elapsed().as_secs_f64();
+        self.batching.observe(width, is_usual.then_some(spent));
         if self.fills_prompt {
             self.costs.pass_over(width);
         } else {
@@ -342,11 +374,9 @@ impl<'model> Scheduler<'model> {
         }
     }
 
-    /// One evaluation serves all lanes: it is cut short only when every one of them wants to stop.
-    fn abort_flags(&self) -> Vec<AbortFlag> {
-        let filled = self.active_lanes().filter(|lane| lane.filled_slot().is_some());
-        let running = filled.filter_map(|lane| lane.running.as_ref());
-        running.map(|running| running.generation.abort.clone()).collect()
+    /// Whom the tokens in the batch are for.
+    fn stakes(&self) -> Vec<Stake> {
+        self.active_lanes().filter_map(Lane::stake).collect()
     }
 
     fn n_drafted(&self) -> usize {

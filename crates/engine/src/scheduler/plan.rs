@@ -38,6 +38,12 @@ pub(super) fn shares(lanes: &[(Demand, u8)], capacity: usize) -> Vec<usize> {
     shares
 }
 
+/// Whose turn it is of those who wait, behind the one who had the last turn: the numbers go round.
+pub(super) fn next_turn<Id: Ord + Copy>(waiting: &[Id], last: Option<Id>) -> Option<Id> {
+    let behind = waiting.iter().filter(|id| last.is_none_or(|last| **id > last)).min();
+    behind.or_else(|| waiting.iter().min()).copied()
+}
+
 /// How many of a prompt's `left` tokens are evaluated when there is nothing else to do and an evaluation has room for `capacity`: `held` are in
 /// memory. Ends where a tile does, if that makes no more evaluations of it.
 pub(super) fn part(held: usize, left: usize, capacity: usize) -> usize {
@@ -91,6 +97,21 @@ mod tests {
         assert_eq!(shares(&[(Prompt(9), 1), (Prompt(9), 5)], 10), [1, 9]);
         assert_eq!(shares(&[(Token, 1), (Token, 5)], 1), [0, 1]);
         assert_eq!(shares(&[(Token, 1), (Prompt(9), 5)], 5), [1, 4]);
+    }
+
+    #[test]
+    fn turns_go_round_whatever_order_who_waits_is_in() {
+        assert_eq!(next_turn::<u8>(&[], Some(1)), None);
+        for (waiting, last, expected) in [
+            ([3, 1, 2], None, 1),
+            ([3, 1, 2], Some(1), 2),
+            ([2, 3, 1], Some(2), 3),
+            ([1, 2, 3], Some(3), 1),
+            ([5, 7, 9], Some(6), 7),
+            ([5, 7, 9], Some(20), 5),
+        ] {
+            assert_eq!(next_turn(&waiting, last), Some(expected), "{waiting:?} after {last:?}");
+        }
     }
 
     #[test]

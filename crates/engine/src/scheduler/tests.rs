@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver};
 
 use super::*;
 use crate::chat::{Message, Role};
-use crate::llama::{KvCacheType, ModelParams, WeightFormat, testing, write_quantized};
+use crate::llama::{AbortFlag, KvCacheType, ModelParams, WeightFormat, testing, write_quantized};
 use crate::sampling::Constraint;
 use crate::session::Input;
 
@@ -34,20 +34,24 @@ fn scheduler<'model>(format: &'model ChatFormat<'model>) -> Scheduler<'model> {
     let params = ContextParams {
         context_size: 512,
         batch_size: 512,
+        sequences: 2,
         kv_cache_type: KvCacheType::F32,
         ..testing::context_params()
     };
     Scheduler::new(model(), format, &params, Conversations::new()).unwrap()
 }
 
+const QUESTION: &str = "What is the capital of France?";
+
 fn request(
+    question: &str,
     options: GenerationOptions,
     abort: &AbortFlag,
     mut on_event: impl FnMut(&Event<GenerationResult>) + Send + 'static,
 ) -> (Job, Receiver<Event<GenerationResult>>) {
     let (sender, events) = mpsc::channel();
     let request = GenerationRequest {
-        input: Input::Prompt("What is the capital of France?".into()),
+        input: Input::Prompt(question.into()),
         options,
         abort: abort.clone(),
         accepted_at: Instant::now(),
@@ -74,12 +78,7 @@ fn lose_memory(scheduler: &mut Scheduler<'_>) {
 fn answer(lost_after: usize) -> Vec<i32> {
     let format = format();
     let mut scheduler = scheduler(&format);
-    let options = GenerationOptions {
-        max_tokens: Some(12),
-        streams_tokens: true,
-        ..Default::default()
-    };
-    let (job, events) = request(options, &AbortFlag::default(), |_| {});
+    let (job, events) = request(QUESTION, streaming(), &AbortFlag::default(), |_| {});
     scheduler.submit(SessionId::DEFAULT, job);
     let mut n_steps = 0;
     while !scheduler.is_idle() {
@@ -89,12 +88,7 @@ fn answer(lost_after: usize) -> Vec<i32> {
             lose_memory(&mut scheduler);
         }
     }
-    let tokens = |event| match event {
-        Event::Tokens(tokens) => tokens,
-        Event::Ended(Err(error)) => panic!("{error}"),
-        _ => vec![],
-    };
-    events.iter().flat_map(tokens).collect()
+    tokens_of(&events)
 }
 
 #[test]
@@ -103,6 +97,89 @@ fn an_answer_whose_memory_an_evaluation_took_is_the_same() {
     assert!(undisturbed.len() > 5, "{undisturbed:?}");
     for lost_after in 1..undisturbed.len() {
         assert_eq!(answer(lost_after), undisturbed, "lost after {lost_after} steps");
+    }
+}
+
+fn tokens_of(events: &Receiver<Event<GenerationResult>>) -> Vec<i32> {
+    let tokens = |event| match event {
+        Event::Tokens(tokens) => tokens,
+        Event::Ended(Err(error)) => panic!("{error}"),
+        _ => vec![],
+    };
+    events.try_iter().flat_map(tokens).collect()
+}
+
+fn streaming() -> GenerationOptions {
+    GenerationOptions {
+        max_tokens: Some(12),
+        streams_tokens: true,
+        ..Default::default()
+    }
+}
+
+#[test]
+fn an_aborted_prompt_does_not_wait_for_the_evaluation_that_it_shares() {
+    let undisturbed = answer(usize::MAX);
+    let format = format();
+    let mut scheduler = scheduler(&format);
+    let (job, answered) = request(QUESTION, streaming(), &AbortFlag::default(), |_| {});
+    scheduler.submit(SessionId::DEFAULT, job);
+    while scheduler.lanes[&SessionId::DEFAULT].demand(&scheduler.slots).0 != Demand::Token {
+        scheduler.step();
+    }
+    scheduler.create_session(SessionId(1), Conversation::default());
+    let abort = AbortFlag::default();
+    let (job, asked) = request("Say something about the sea, please!", streaming(), &abort, |_| {});
+    scheduler.submit(SessionId(1), job);
+    scheduler.start_waiting();
+    scheduler.reuse_memory();
+    scheduler.fill_batch();
+    assert!(scheduler.batch.len() > 2 && scheduler.stakes().len() == 2);
+    abort.set();
+    assert_eq!(
+        scheduler.context.decode(&scheduler.batch, &scheduler.stakes()),
+        Ok(Decoded::Aborted)
+    );
+    scheduler.resync();
+    while !scheduler.is_idle() {
+        scheduler.step();
+    }
+    let last = asked.try_iter().last();
+    assert!(
+        matches!(&last, Some(Event::Ended(Ok(result))) if result.stop_reason == StopReason::Abort),
+        "{last:?}"
+    );
+    assert_eq!(tokens_of(&answered), undisturbed);
+}
+
+#[test]
+fn answers_that_take_turns_are_the_same() {
+    let undisturbed = answer(usize::MAX);
+    let format = format();
+    let mut scheduler = scheduler(&format);
+    // Turns pay by far, as this seems to have been measured.
+    while scheduler.batching.is_together(2) {
+        for width in [2, 2, 1, 1] {
+            scheduler.batching.observe(width, Some(if width == 1 { 1.0 } else { 9.0 }));
+        }
+    }
+    let ids = [SessionId::DEFAULT, SessionId(1)];
+    let answers = ids.map(|id| {
+        scheduler.create_session(id, Conversation::default());
+        let (job, events) = request(QUESTION, streaming(), &AbortFlag::default(), |_| {});
+        scheduler.submit(id, job);
+        events
+    });
+    let mut turns = Vec::new();
+    while !scheduler.is_idle() {
+        scheduler.step();
+        if !scheduler.fills_prompt && scheduler.active.len() == 2 && scheduler.batch.len() == 1 {
+            turns.extend(scheduler.last_turn);
+        }
+    }
+    assert!(turns.len() > 5 && turns.windows(2).all(|pair| pair[0] != pair[1]), "{turns:?}");
+    for answer in answers {
+        assert_eq!(tokens_of(&answer), undisturbed);
     }
 }
 
@@ -116,7 +193,7 @@ fn an_abort_while_a_grammar_is_made_ends_the_generation_as_aborted() {
     };
     let abort = AbortFlag::default();
     let aborts = abort.clone();
-    let (job, events) = request(options, &abort, move |event| {
+    let (job, events) = request(QUESTION, options, &abort, move |event| {
         if matches!(event, Event::Started) {
             aborts.set();
         }

@@ -8,7 +8,7 @@ use crate::support::bench::{Asked, Bench, Chat, MAX_TOKENS, wait, words};
 use crate::support::plain::{options, tokens_of};
 use crate::support::small_models::{Kind, Vocabulary};
 use llama_worker_engine::chat::{Message, Role};
-use llama_worker_engine::llama::{AbortFlag, Batch, Context, ContextParams, Decoded, Token};
+use llama_worker_engine::llama::{AbortFlag, Batch, Context, ContextParams, Decoded, Stake, Token};
 use llama_worker_engine::session::overflow;
 use llama_worker_engine::worker::{Input, SessionId};
 
@@ -260,15 +260,34 @@ fn cut_two_short(chats: &[Chat<'_>], random: &mut Random) {
     }
 }
 
+/// What is evaluated together ends early when half of it is not wanted any more.
+#[test]
+fn a_prompt_aborted_at_any_moment_changes_nothing_for_the_answer_beside_it() {
+    for kind in Kind::ALL {
+        let bench = Bench::of(kind, "beside");
+        bench.create_context(2048, 512, 2);
+        let mut random = Random::new(11);
+        let (mut answering, mut aborted) = (bench.chat(1), bench.chat(2));
+        for _ in 0..12 {
+            let asked = answering.ask(&words(&mut random, 1..8), MAX_TOKENS);
+            let delay = microseconds(&mut random, 4000);
+            aborted.abort(&words(&mut random, 60..90), delay, false);
+            answering.check(&asked);
+            answering.shorten(0);
+        }
+        aborted.say("is it you?");
+    }
+}
+
 /// Evaluates `tokens` behind the first `from` of each of `sequences`; returns the logits behind the last one.
-fn evaluate(context: &mut Context<'_>, sequences: &[i32], from: usize, tokens: &[Token], flags: &[AbortFlag]) -> (Decoded, Vec<f32>) {
+fn evaluate(context: &mut Context<'_>, sequences: &[i32], from: usize, tokens: &[Token], stakes: &[Stake]) -> (Decoded, Vec<f32>) {
     let mut batch = Batch::new(512);
     for sequence in sequences {
         for (index, token) in tokens.iter().enumerate() {
             batch.add(*token, from + index, *sequence, index + 1 == tokens.len());
         }
     }
-    let decoded = context.decode(&batch, flags).unwrap();
+    let decoded = context.decode(&batch, stakes).unwrap();
     let logits = context.logits(batch.len() - 1).ok().filter(|_| decoded == Decoded::Done);
     (decoded, logits.unwrap_or_default().to_vec())
 }
@@ -287,9 +306,12 @@ fn second_of_three(bench: &Bench, is_disturbed: bool) -> Vec<f32> {
         evaluate(&mut context, &[sequence], 0, &prompt[..HELD], &[]);
     }
     if is_disturbed {
-        let flag = AbortFlag::default();
-        flag.set();
-        let decoded = evaluate(&mut context, &[0, 2], HELD, &prompts[0][HELD..], &[flag]).0;
+        let stake = Stake {
+            abort: AbortFlag::default(),
+            n_tokens: 1,
+        };
+        stake.abort.set();
+        let decoded = evaluate(&mut context, &[0, 2], HELD, &prompts[0][HELD..], &[stake]).0;
         assert_eq!(decoded, Decoded::Aborted);
     }
     let held = context.held(1);

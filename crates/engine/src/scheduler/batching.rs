@@ -1,0 +1,260 @@
+//! Whether answers under way are evaluated in one batch or take turns, one token an evaluation. Pure.
+//!
+//! Where evaluating is bound by memory, several tokens at once take hardly longer than one. On processors a product with one column has a way of
+//! its own, and the second token of an evaluation may cost as much as two more evaluations: then all answers come faster in turns. What both
+//! take is measured on evaluations that are needed anyway.
+
+use std::collections::BTreeMap;
+
+/// Evaluations before a look at the other way, as long as looks change anything.
+const FIRST_LOOK: u32 = 16;
+/// When one did not, the next comes so many times as long after it.
+const FURTHER_APART: u32 = 8;
+const MOST_BETWEEN: u32 = 1024;
+/// The evaluations of a look. The first one of another width says nothing: llama.cpp builds its graph anew.
+const LOOK: u32 = 2;
+/// Turns take less than this of the time of a batch where they are worth it.
+const WORTH: f64 = 0.95;
+/// What was measured so many evaluations ago still counts.
+const LATELY: u64 = 64;
+
+/// What is known about both ways.
+#[derive(Debug)]
+pub(super) struct Batching {
+    may_take_turns: bool,
+    /// What an evaluation takes, by the number of its tokens.
+    costs: BTreeMap<usize, Cost>,
+    /// By how many answers wait for their next token.
+    choices: BTreeMap<usize, Choice>,
+    /// For the evaluation under way.
+    n_waiting: usize,
+    last_width: usize,
+    n_evaluations: u64,
+}
+
+#[derive(Debug)]
+struct Cost {
+    seconds: f64,
+    /// The evaluation that it was measured by last.
+    at: u64,
+}
+
+#[derive(Debug)]
+struct Choice {
+    takes_turns: bool,
+    /// Evaluations until the next look, and from that to the one after it.
+    n_left: u32,
+    next: u32,
+    /// Evaluations of the look under way that are still to come.
+    n_looks: u32,
+}
+
+impl Batching {
+    /// `may_take_turns`: on a GPU they never pay.
+    pub(super) fn new(may_take_turns: bool) -> Self {
+        Self {
+            may_take_turns,
+            costs: BTreeMap::new(),
+            choices: BTreeMap::new(),
+            n_waiting: 0,
+            last_width: 0,
+            n_evaluations: 0,
+        }
+    }
+
+    /// Whether the next evaluation has a token of each of `n_waiting` answers; otherwise it has one of one of them.
+    pub(super) fn is_together(&mut self, n_waiting: usize) -> bool {
+        self.n_waiting = n_waiting;
+        if n_waiting < 2 || !self.may_take_turns {
+            return true;
+        }
+        let choice = self.choices.entry(n_waiting).or_insert_with(Choice::new);
+        if choice.n_looks == 0 && choice.n_left == 0 {
+            let other = if choice.takes_turns { n_waiting } else { 1 };
+            let is_known = self.costs.get(&other).is_some_and(|cost| self.n_evaluations - cost.at <= LATELY);
+            if is_known {
+                choice.decide(&self.costs, n_waiting);
+            } else {
+                choice.n_looks = LOOK;
+            }
+        }
+        choice.takes_turns == (choice.n_looks > 0)
+    }
+
+    /// Takes notice of an evaluation of `width` tokens. `None` for its time: it says nothing about others.
+    pub(super) fn observe(&mut self, width: usize, seconds: Option<f64>) {
+        let is_first = std::mem::replace(&mut self.last_width, width) != width;
+        let Some(seconds) = seconds.filter(|_| self.may_take_turns) else {
+            return;
+        };
+        self.n_evaluations += 1;
+        if !is_first {
+            self.note(width, seconds);
+        }
+        let Some(choice) = self.choices.get_mut(&self.n_waiting) else {
+            return;
+        };
+        if choice.n_looks == 0 {
+            choice.n_left = choice.n_left.saturating_sub(1);
+            return;
+        }
+        choice.n_looks -= 1;
+        if choice.n_looks == 0 {
+            choice.decide(&self.costs, self.n_waiting);
+        }
+    }
+
+    fn note(&mut self, width: usize, seconds: f64) {
+        let at = self.n_evaluations;
+        let cost = self.costs.entry(width).or_insert(Cost { seconds, at });
+        // What else happens on a machine only makes evaluations longer, so a short one says more.
+        let newest = match seconds {
+            _ if at - cost.at > LATELY => 1.0,
+            shorter if shorter < cost.seconds => 0.5,
+            _ => 0.05,
+        };
+        cost.seconds += newest * (seconds - cost.seconds);
+        cost.at = at;
+    }
+}
+
+impl Choice {
+    fn new() -> Self {
+        Self {
+            takes_turns: false,
+            n_left: FIRST_LOOK,
+            next: FIRST_LOOK,
+            n_looks: 0,
+        }
+    }
+
+    fn decide(&mut self, costs: &BTreeMap<usize, Cost>, n_waiting: usize) {
+        let was = self.takes_turns;
+        if let (Some(one), Some(all)) = (costs.get(&1), costs.get(&n_waiting)) {
+            let in_turns = f64::from(u32::try_from(n_waiting).unwrap_or(u32::MAX)) * one.seconds;
+            let worth = if was { 1.0 } else { WORTH };
+            self.takes_turns = in_turns < worth * all.seconds;
+            let is_same = self.takes_turns == was;
+            self.next = if is_same {
+                (self.next * FURTHER_APART).min(MOST_BETWEEN)
+            } else {
+                FIRST_LOOK
+            };
+        }
+        self.n_left = self.next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What evaluations take, by the number of their tokens.
+    type Machine = fn(usize) -> f64;
+
+    fn count(number: usize) -> f64 {
+        f64::from(u32::try_from(number).unwrap())
+    }
+
+    /// As measured on a processor of two cores.
+    fn processor(width: usize) -> f64 {
+        if width == 1 { 1.0 } else { count(width - 2).mul_add(0.32, 2.75) }
+    }
+
+    fn memory_bound(width: usize) -> f64 {
+        count(width - 1).mul_add(0.05, 1.0)
+    }
+
+    fn arithmetic_bound(width: usize) -> f64 {
+        count(width)
+    }
+
+    struct Random(u32);
+
+    impl Random {
+        fn next(&mut self) -> f64 {
+            self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            f64::from(self.0 >> 8) / f64::from(1_u32 << 24)
+        }
+    }
+
+    /// Evaluates `n_tokens` of each answer; returns what that took, and what it takes all at once and in turns.
+    fn answers(batching: &mut Batching, machine: Machine, n_answers: usize, n_tokens: usize) -> (f64, f64, f64) {
+        let mut random = Random(7);
+        let mut seconds = 0.0;
+        let mut written = 0;
+        let mut last_width = 0;
+        while written < n_answers * n_tokens {
+            let width = if batching.is_together(n_answers) { n_answers } else { 1 };
+            let change = if width == last_width { 0.0 } else { 0.2 };
+            let held_up = if random.next() < 0.01 { 5.0 } else { 0.0 };
+            seconds += machine(width) + change;
+            batching.observe(
+                width,
+                Some((machine(width) + change) * 0.1f64.mul_add(random.next(), 1.0) + held_up),
+            );
+            last_width = width;
+            written += width;
+        }
+        let all = count(n_tokens) * machine(n_answers);
+        (seconds, all, count(n_tokens * n_answers) * machine(1))
+    }
+
+    #[test]
+    fn both_ways_cost_next_to_nothing_more_than_the_better_one() {
+        for (name, machine) in [
+            ("processor", processor as Machine),
+            ("memory", memory_bound),
+            ("arithmetic", arithmetic_bound),
+        ] {
+            for n_answers in [2, 3, 4, 8, 16] {
+                let (took, together, in_turns) = answers(&mut Batching::new(true), machine, n_answers, 300);
+                let best = together.min(in_turns);
+                assert!(took < 1.04 * best, "{name}, {n_answers} answers: {took} for {best}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_changes_is_noticed() {
+        let mut batching = Batching::new(true);
+        answers(&mut batching, processor, 2, 300);
+        assert!(!batching.is_together(2));
+        let (took, together, _) = answers(&mut batching, memory_bound, 2, 4000);
+        assert!(batching.is_together(2) && took < 1.15 * together, "{took} for {together}");
+        answers(&mut batching, processor, 2, 2000);
+        assert!(!batching.is_together(2));
+    }
+
+    #[test]
+    fn what_was_seen_of_one_answer_alone_need_not_be_looked_at() {
+        let mut batching = Batching::new(true);
+        for _ in 0..40 {
+            assert!(batching.is_together(1));
+            batching.observe(1, Some(1.0));
+        }
+        for _ in 0..2 * FIRST_LOOK {
+            assert!(batching.is_together(3));
+            batching.observe(3, Some(1.5));
+        }
+    }
+
+    #[test]
+    fn on_a_gpu_nobody_takes_turns() {
+        let mut batching = Batching::new(false);
+        for _ in 0..2000 {
+            assert!(batching.is_together(2));
+            batching.observe(2, Some(3.0));
+        }
+    }
+
+    #[test]
+    fn evaluations_that_say_nothing_change_nothing() {
+        let mut batching = Batching::new(true);
+        for _ in 0..2000 {
+            assert!(batching.is_together(2));
+            batching.observe(2, None);
+        }
+        assert!(batching.costs.is_empty());
+    }
+}

@@ -14,7 +14,6 @@ const path = require("node:path");
 const { performance } = require("node:perf_hooks");
 const { after, test } = require("node:test");
 const { promisify } = require("node:util");
-const { variantFor } = require("../bench/backend");
 const { chart } = require("../bench/chart");
 const { cacheFolder } = require("../bench/folders");
 const { residentIn } = require("../bench/machine");
@@ -261,20 +260,6 @@ test("the cache is where the platform keeps such things, or where one says", () 
   ];
   for (const [environment, platform, expected] of cases)
     assert.equal(cacheFolder(environment, platform, "/home/a").replaceAll("\\", "/"), expected);
-});
-
-test("a processor gets the variant of the CPU backend that llama.cpp would pick", () => {
-  const avx512 = "avx512f avx512bw avx512dq avx512vl avx512cd";
-  const cases = [
-    ["avx2 fma bmi2", undefined],
-    ["avx2 avx_vnni", "alderlake"],
-    [`avx2 ${avx512}`, "skylakex"],
-    [`avx2 avx_vnni ${avx512} avx512vbmi avx512_vnni avx512_bf16`, "zen4"],
-    [`avx2 ${avx512} avx512vbmi avx512_vnni avx512_bf16 amx_int8`, "sapphirerapids"],
-  ];
-  for (const [flags, expected] of cases)
-    assert.equal(variantFor(`processor\t: 0\nflags\t\t: fpu ${flags}\nbugs\t\t: none\n`), expected, flags);
-  assert.equal(variantFor("Features : fp asimd"), undefined);
 });
 
 test("thread numbers double, and end with all cores", () => {

@@ -72,7 +72,7 @@ const USAGE = `npm run bench -- [options]
   --models 135m        only these models
   --rounds 5           measurements of each side; ten times as many, at most 20, where they are short and a few per cent decide
   --no-peers           without the other packages
-  --developer-build    with the CPU backend of \`npm run build\`, which knows AVX2, instead of the one that a release has for this processor
+  --developer-build    what \`npm run build\` makes, for every processor with AVX2, instead of the package as it is published
   --fresh              also measures what is measured already
   --smoke              the smallest sizes, to see that everything runs
   --results FOLDER     where RESULTS.md and results.svg go

@@ -12,11 +12,11 @@ const fs = require("node:fs");
 const path = require("node:path");
 const { setUp } = require("../scripts/setup");
 const { StepFailed, runScript } = require("../scripts/setup/step-failed");
-const { ensureReleaseBackend } = require("./backend");
 const { Bench } = require("./bench");
 const { ROOT, cacheFolder, made, nativeFolder } = require("./folders");
 const { busyShare, describeMachine, physicalCores } = require("./machine");
 const { USAGE, chosen, parseOptions } = require("./options");
+const { ensurePackage, packageBuild } = require("./package");
 const { ensurePeers, peerVersions } = require("./peers");
 const { buildPrograms, exampleProgram } = require("./programs");
 const { summary, writeReport } = require("./report");
@@ -33,12 +33,8 @@ async function main() {
   const options = parseOptions(process.argv.slice(2));
   if (options.help) return console.log(USAGE);
   const rows = chosenRows(options.rows);
-  if (process.env.LLAMA_WORKER_NATIVE_DIR === undefined) await setUp();
-  await buildPrograms();
   const cache = cacheFolder();
-  // Obeyed by everything that is started from here.
-  if (!options.isDeveloperBuild)
-    process.env.LLAMA_WORKER_NATIVE_DIR = await ensureReleaseBackend(cache, nativeFolder(), say);
+  await build(options, cache);
   const peersFolder = options.withPeers ? await ensurePeers(cache, say) : undefined;
   const store = new Store(made(cache, "results"), fingerprint(options.profile, peersFolder));
   const bench = new Bench({ cache, peersFolder, sizes: options.sizes, threads: physicalCores(), say });
@@ -49,6 +45,18 @@ async function main() {
   const failed = await measureAll(bench, store, wanted);
   report(store, options, rows);
   if (failed.length > 0) throw new StepFailed(`not measured: ${failed.join("; ")}`);
+}
+
+/** What is measured, unless somebody names it, and the programs beside it. */
+async function build({ isDeveloperBuild }, cache) {
+  const isNamed = process.env.LLAMA_WORKER_NATIVE_DIR !== undefined;
+  if (isDeveloperBuild) {
+    if (!isNamed) await setUp();
+    return buildPrograms({});
+  }
+  // Obeyed by everything that is started from here.
+  if (!isNamed) process.env.LLAMA_WORKER_NATIVE_DIR = await ensurePackage(cache, say);
+  return buildPrograms(await packageBuild());
 }
 
 /** Nobody is left behind who would slow down the next bench. */

@@ -17,10 +17,10 @@ const { complaints } = require("./package/checks");
 const { buildGpuBackend } = require("./package/gpu-backend");
 const { withOrigin } = require("./package/manifests");
 const { packBinaries, packRoot } = require("./package/pack");
-const { PLATFORMS, SIZE_LIMIT } = require("./package/platforms");
+const { SIZE_LIMIT } = require("./package/platforms");
 const { sizeComplaint } = require("./package/readme-size");
+const { thisPlatform } = require("./package/this-platform");
 const { ROOT } = require("./setup");
-const { outputOf } = require("./setup/command");
 const { thisMachine } = require("./setup/machine");
 const { installNpmPackages } = require("./setup/npm-packages");
 const { forgetAddon } = require("./setup/native-build");
@@ -31,15 +31,6 @@ const { requireSystemPackages } = require("./setup/system-packages");
 /** @typedef {import("./package/platforms").Gpu} Gpu */
 
 const DIST = path.join(ROOT, "dist");
-
-/** @returns {Promise<[name: string, platform: import("./package/platforms").Platform]>} */
-async function thisPlatform() {
-  const target = /^host: (\S+)/m.exec(await outputOf("rustc", ["-vV"], { cwd: ROOT }))?.[1];
-  const found = Object.entries(PLATFORMS).find(([, platform]) => platform.target === target);
-  if (!found)
-    throw new StepFailed(`there is no package for \`${target}\`, only for ${Object.keys(PLATFORMS).join(", ")}`);
-  return found;
-}
 
 /**
  * @param {string} folder
@@ -53,7 +44,7 @@ function check(folder, kind) {
 /** @param {{ repository?: string }} origin */
 async function packageAddon(origin) {
   const machine = thisMachine();
-  const [name, platform] = await thisPlatform();
+  const [name, platform] = await thisPlatform(ROOT);
   // A developer's build here would be taken for up to date, and this one for a developer's.
   forgetAddon(ROOT);
   await buildPackage(ROOT, name, platform, machine);
@@ -77,7 +68,7 @@ async function packageAddon(origin) {
  * @param {{ repository?: string }} origin
  */
 async function packageGpu(gpu, options, origin) {
-  const [name, platform] = await thisPlatform();
+  const [name, platform] = await thisPlatform(ROOT);
   if (!platform.gpus.includes(gpu)) {
     const known = platform.gpus.join(", ") || "none";
     throw new StepFailed(`there is no package of \`${gpu}\` for ${platform.title}, expected one of: ${known}`);

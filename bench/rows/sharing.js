@@ -46,6 +46,7 @@ async function atWidth(bench, model, width) {
       return tokensPerSecond;
     };
   }
+  // The addon learns in the first, uncounted turn whether its sessions come faster together or one after the other.
   const samples = await bench.rounds(measures);
   for (const side of Object.values(sides)) await bench.close(side);
   return {

@@ -8,6 +8,9 @@ const SHORT_PROMPT = 32;
 /** Up to this depth an answer has its usual length. */
 const FULL_DEPTH = 2048;
 const FEWEST_TOKENS = 16;
+/** A longer one takes ten seconds and more for one round. */
+const LONG_DEPTH = 8192;
+const LONG_ROUNDS = 6;
 
 const decode = {
   name: "decode",
@@ -49,7 +52,8 @@ const depth = {
 async function atDepth(bench, model, tokens) {
   const sides = await bench.loadedSides(["addon", "raw"], model, () => ({ contextSize: tokens + 512 }));
   const request = { prompt: bench.prompt(model, tokens, 2), count: countAt(tokens, bench.count(model)) };
-  const samples = await bench.rounds(speeds(bench, model, sides, request), { rounds: bench.pairedRounds });
+  const rounds = tokens > LONG_DEPTH ? Math.min(LONG_ROUNDS, bench.pairedRounds) : bench.pairedRounds;
+  const samples = await bench.rounds(speeds(bench, model, sides, request), { rounds });
   for (const side of Object.values(sides)) await bench.close(side);
   return {
     title: `decode with ${tokens} tokens in the context`,

@@ -70,9 +70,9 @@ impl Batching {
         }
         let choice = self.choices.entry(n_waiting).or_insert_with(Choice::new);
         if choice.n_looks == 0 && choice.n_left == 0 {
-            let other = if choice.takes_turns { n_waiting } else { 1 };
-            let is_known = self.costs.get(&other).is_some_and(|cost| self.n_evaluations - cost.at <= LATELY);
-            if is_known {
+            // What led to turns may have been held up by others, so that is looked at again.
+            let is_known = |cost: &Cost| self.n_evaluations - cost.at <= LATELY;
+            if !choice.takes_turns && self.costs.get(&1).is_some_and(is_known) {
                 choice.decide(&self.costs, n_waiting);
             } else {
                 choice.n_looks = LOOK;
@@ -224,6 +224,20 @@ mod tests {
         assert!(batching.is_together(2) && took < 1.15 * together, "{took} for {together}");
         answers(&mut batching, processor, 2, 2000);
         assert!(!batching.is_together(2));
+    }
+
+    #[test]
+    fn turns_that_others_led_to_are_over_soon() {
+        let mut batching = Batching::new(true);
+        answers(&mut batching, memory_bound, 1, 20);
+        let mut n_held_up = 0;
+        while batching.is_together(8) {
+            batching.observe(8, Some(20.0));
+            n_held_up += 1;
+        }
+        assert!(n_held_up < 2 * FIRST_LOOK, "{n_held_up}");
+        let (took, together, _) = answers(&mut batching, memory_bound, 8, 20);
+        assert!(batching.is_together(8) && took < 2.0 * together, "{took} for {together}");
     }
 
     #[test]

@@ -76,6 +76,7 @@ impl Batching {
                 choice.decide(&self.costs, n_waiting);
             } else {
                 choice.n_looks = LOOK;
+                self.costs.remove(if choice.takes_turns { &n_waiting } else { &1 });
             }
         }
         choice.takes_turns == (choice.n_looks > 0)
@@ -84,23 +85,19 @@ impl Batching {
     /// Takes notice of an evaluation of `width` tokens. `None` for its time: it says nothing about others.
     pub(super) fn observe(&mut self, width: usize, seconds: Option<f64>) {
         let is_first = std::mem::replace(&mut self.last_width, width) != width;
-        let Some(seconds) = seconds.filter(|_| self.may_take_turns) else {
-            return;
-        };
+        let n_waiting = std::mem::take(&mut self.n_waiting);
         self.n_evaluations += 1;
-        if !is_first {
+        if let Some(seconds) = seconds.filter(|_| !is_first && self.may_take_turns) {
             self.note(width, seconds);
         }
-        let Some(choice) = self.choices.get_mut(&self.n_waiting) else {
-            return;
-        };
+        let Some(choice) = self.choices.get_mut(&n_waiting) else { return };
         if choice.n_looks == 0 {
-            choice.n_left = choice.n_left.saturating_sub(1);
+            choice.n_left = choice.n_left.saturating_sub(u32::from(seconds.is_some()));
             return;
         }
         choice.n_looks -= 1;
         if choice.n_looks == 0 {
-            choice.decide(&self.costs, self.n_waiting);
+            choice.decide(&self.costs, n_waiting);
         }
     }
 
@@ -134,13 +131,12 @@ impl Choice {
             let in_turns = f64::from(u32::try_from(n_waiting).unwrap_or(u32::MAX)) * one.seconds;
             let worth = if was { 1.0 } else { WORTH };
             self.takes_turns = in_turns < worth * all.seconds;
-            let is_same = self.takes_turns == was;
-            self.next = if is_same {
-                (self.next * FURTHER_APART).min(MOST_BETWEEN)
-            } else {
-                FIRST_LOOK
-            };
         }
+        self.next = if self.takes_turns == was {
+            (self.next * FURTHER_APART).min(MOST_BETWEEN)
+        } else {
+            FIRST_LOOK
+        };
         self.n_left = self.next;
     }
 }

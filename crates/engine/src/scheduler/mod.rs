@@ -352,7 +352,8 @@ impl<'model> Scheduler<'model> {
     fn take_results(&mut self, outputs: &[(SessionId, Option<usize>)], begun_at: Instant) {
         let (width, took) = (self.batch.len(), begun_at.elapsed());
         let (may_guess, n_guessed) = (self.active_lanes().any(Lane::may_guess), self.n_drafted());
-        let is_usual = n_guessed == 0 && !self.fills_prompt && !self.governor.is_looking(width);
+        // One token by another number of threads is at worst thought too dear for turns.
+        let is_usual = n_guessed == 0 && !self.fills_prompt && (width == 1 || !self.governor.is_looking(width));
         if n_guessed == 0 {
             self.governor.observe(width, took);
         }

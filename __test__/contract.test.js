@@ -615,6 +615,19 @@ test("messages of the port are also seen by onMessage", async (context) => {
 
 const UTILITY = path.join(__dirname, "fixtures", "utility-process.js");
 const NO_ADDON = { LLAMA_WORKER_NATIVE_DIR: path.join(__dirname, "fixtures") };
+
+test("a utility process without an addon says so and ends, also when nobody tells it to stop", async () => {
+  const child = fork(UTILITY, [], { env: { ...process.env, ...NO_ADDON }, silent: true });
+  /** @type {any[]} */
+  const told = [];
+  child.on("message", (message) => told.push(message));
+  assert.deepEqual(await once(child, "exit"), [1, null]);
+  assert.deepEqual(
+    told.map(({ type, code }) => ({ type, code })),
+    [{ type: "error", code: "NATIVE_LOAD_FAILED" }],
+  );
+});
+
 for (const [when, args, environment, code] of /** @type {[string, string[], object, number][]} */ ([
   ["before it has a port", ["no port", "stop"], {}, 0],
   ["when it has one", ["stop"], {}, 0],

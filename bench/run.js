@@ -11,7 +11,10 @@ require("../scripts/setup/node-version").requireNode();
 const fs = require("node:fs");
 const path = require("node:path");
 const { setUp } = require("../scripts/setup");
+const { thisMachine } = require("../scripts/setup/machine");
+const { requireRust } = require("../scripts/setup/rust-toolchain");
 const { StepFailed, runScript } = require("../scripts/setup/step-failed");
+const { requireSystemPackages } = require("../scripts/setup/system-packages");
 const { Bench } = require("./bench");
 const { ROOT, cacheFolder, made, nativeFolder } = require("./folders");
 const { busyShare, describeMachine, physicalCores } = require("./machine");
@@ -23,6 +26,9 @@ const { summary, writeReport } = require("./report");
 const { ROWS } = require("./rows");
 const { Store, fingerprintOf } = require("./store");
 const { markdownTable } = require("./table");
+
+/** What lies beside it - notices, a list of sources - measures nothing. */
+const BINARY = /\.(node|so|dylib|dll)$/;
 
 /** Above this the machine does something else, and absolute figures mean little. */
 const QUIET_SHARE = 0.15;
@@ -49,14 +55,15 @@ async function main() {
 
 /** What is measured, unless somebody names it, and the programs beside it. */
 async function build({ isDeveloperBuild }, cache) {
+  const machine = thisMachine();
+  requireRust(machine);
+  await requireSystemPackages(machine);
   const isNamed = process.env.LLAMA_WORKER_NATIVE_DIR !== undefined;
-  if (isDeveloperBuild) {
-    if (!isNamed) await setUp();
-    return buildPrograms({});
-  }
+  if (!isNamed && isDeveloperBuild) await setUp();
   // Obeyed by everything that is started from here.
-  if (!isNamed) process.env.LLAMA_WORKER_NATIVE_DIR = await ensurePackage(cache, say);
-  return buildPrograms(await packageBuild());
+  if (!isNamed && !isDeveloperBuild) process.env.LLAMA_WORKER_NATIVE_DIR = await ensurePackage(cache, say);
+  say("building the programs that the bench runs");
+  await buildPrograms(isNamed || isDeveloperBuild ? {} : await packageBuild());
 }
 
 /** Nobody is left behind who would slow down the next bench. */
@@ -121,6 +128,7 @@ async function measure(bench, store, row, modelName) {
 function fingerprint(profile, peersFolder) {
   const addon = fs
     .readdirSync(nativeFolder())
+    .filter((name) => BINARY.test(name))
     .sort()
     .map((name) => path.join(nativeFolder(), name));
   const scripts = ["rows", "sides"].flatMap((folder) => {

@@ -83,6 +83,8 @@ function serveFirstPort(parent) {
     worker = serve(port);
     // Without its port nobody can reach it any more.
     if (worker) port.on("close", stop);
+    // What it had to say is under way, and Electron would keep its process.
+    else setTimeout(stop, LONGEST_CLEANUP_MS);
   };
   parent.on("message", take);
 }

@@ -78,9 +78,13 @@ function mainProcessHost(onMessage) {
   const { LlamaWorker } = require("llama-worker");
   const worker = new LlamaWorker();
   worker.onMessage = onMessage;
+  let isStopping = false;
   return {
-    post: (message) => worker.handleMessage(message),
+    post: (message) => {
+      if (!isStopping) worker.handleMessage(message);
+    },
     stop: async () => {
+      isStopping = true;
       await isInTime(worker.cleanup(), LONGEST_STOP_MS);
     },
   };

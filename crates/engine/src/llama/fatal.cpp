@@ -1,8 +1,8 @@
 // Stands between ggml's `abort()` and the process.
 //
 // ggml calls back before it aborts and does nothing afterwards that could not be left by an exception: it is C code with unwind tables, holds
-// no lock there, and what it leaves behind is freed with its model or context. Its CUDA backend is not like that: it counts under way what every later
-// context waits for. Where C frames cannot be unwound (Windows) nothing is thrown.
+// no lock there, and what it leaves behind is freed with its model or context. Its CUDA backend is not like that while it evaluates: it counts under way
+// what every later context waits for. Where C frames cannot be unwound (Windows) nothing is thrown.
 
 #include "fatal.h"
 
@@ -19,6 +19,7 @@ void (*report_death)(const char * reason) = nullptr;
 
 thread_local int  catchers       = 0;
 thread_local bool computes_alone = true;
+thread_local bool asks_devices   = false;
 
 thread_local unsigned n_thrown = 0;
 
@@ -39,7 +40,8 @@ bool is_of_cuda(const char * message) {
 }
 
 void on_assertion(const char * message) {
-    if (CAN_UNWIND && catchers > 0 && !is_of_cuda(message) && (computes_alone || !is_of_evaluation(message))) {
+    const bool is_whole = (asks_devices || !is_of_cuda(message)) && (computes_alone || !is_of_evaluation(message));
+    if (CAN_UNWIND && catchers > 0 && is_whole) {
         n_thrown += 1;
         throw failed_assertion(message);
     }
@@ -63,14 +65,17 @@ void on_assertion(const char * message) {
 
 } // namespace
 
-assertion_catcher::assertion_catcher(bool alone) : outer(catchers), outer_alone(computes_alone) {
+assertion_catcher::assertion_catcher(bool alone, bool asks) :
+    outer(catchers), outer_alone(computes_alone), outer_asks(asks_devices) {
     catchers       = outer + 1;
     computes_alone = alone;
+    asks_devices   = asks;
 }
 
 assertion_catcher::~assertion_catcher() {
     catchers       = outer;
     computes_alone = outer_alone;
+    asks_devices   = outer_asks;
 }
 
 unsigned thrown_assertions() {

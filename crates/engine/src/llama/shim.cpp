@@ -53,8 +53,8 @@ char * copy_text(const std::string & text) {
 
 // Runs `call`; an exception, or an assertion that fails on this thread, becomes `*error` and the value `failed`.
 template <typename Call, typename Result>
-Result guarded(char ** error, Result failed, Call call, bool computes_alone = true) {
-    const assertion_catcher catcher(computes_alone);
+Result guarded(char ** error, Result failed, Call call, bool computes_alone = true, bool asks_devices = false) {
+    const assertion_catcher catcher(computes_alone, asks_devices);
     try {
         return call();
     } catch (const std::exception & exception) {
@@ -67,11 +67,12 @@ Result guarded(char ** error, Result failed, Call call, bool computes_alone = tr
 
 // The same for what returns nothing.
 template <typename Call>
-void guarded_void(char ** error, Call call) {
-    guarded(error, 0, [&] {
+void guarded_void(char ** error, Call call, bool asks_devices = false) {
+    const auto called = [&] {
         call();
         return 0;
-    });
+    };
+    guarded(error, 0, called, true, asks_devices);
 }
 
 // The same for functions that catch exceptions themselves: an assertion that failed in one is no mere failure.
@@ -217,19 +218,20 @@ void lw_set_common_log(bool enabled) {
 }
 
 bool lw_load_backend(const char * path, char ** error) {
-    return guarded(error, false, [&] { return ggml_backend_load(path) != nullptr; });
+    return guarded(error, false, [&] { return ggml_backend_load(path) != nullptr; }, true, true);
 }
 
 void lw_load_backends(const char * folder, char ** error) {
-    guarded_void(error, [&] { ggml_backend_load_all_from_path(folder); });
+    guarded_void(error, [&] { ggml_backend_load_all_from_path(folder); }, true);
 }
 
 void lw_device(size_t index, ggml_backend_dev_props * props, const char ** backend, char ** error) {
-    guarded_void(error, [&] {
+    const auto look = [&] {
         const ggml_backend_dev_t device = ggml_backend_dev_get(index);
         ggml_backend_dev_get_props(device, props);
         *backend = ggml_backend_reg_name(ggml_backend_dev_backend_reg(device));
-    });
+    };
+    guarded_void(error, look, true);
 }
 
 ggml_threadpool * lw_threadpool_new(

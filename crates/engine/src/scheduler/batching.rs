@@ -2,7 +2,7 @@
 //!
 //! Where evaluating is bound by memory, several tokens at once take hardly longer than one. On processors a product with one column has a way of
 //! its own, and the second token of an evaluation may cost as much as two more evaluations: then all answers come faster in turns. What both
-//! take is measured on evaluations that are needed anyway.
+//! take is measured on evaluations that are needed anyway: one of all answers, and a round in which each has its turn, since some are longer than others.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ const FIRST_LOOK: u32 = 16;
 const FURTHER_APART: u32 = 8;
 const MOST_BETWEEN: u32 = 1024;
 /// The evaluations of a look. The first one of another width says nothing: llama.cpp builds its graph anew.
-const LOOK: u32 = 2;
+const LOOK: usize = 2;
 /// Turns take less than this of the time of a batch where they are worth it.
 const WORTH: f64 = 0.95;
 /// What was measured so many evaluations ago still counts.
@@ -22,11 +22,11 @@ const LATELY: u64 = 64;
 #[derive(Debug)]
 pub(super) struct Batching {
     may_take_turns: bool,
-    /// What an evaluation takes, by the number of its tokens.
-    costs: BTreeMap<usize, Cost>,
+    /// What one token alone takes, of the shortest answers: a round is never cheaper than as many of these.
+    one: Option<Cost>,
     /// By how many answers wait for their next token.
     choices: BTreeMap<usize, Choice>,
-    /// For the evaluation under way.
+    /// For the evaluation under way; 0: it has nothing to do with this.
     n_waiting: usize,
     last_width: usize,
     n_evaluations: u64,
@@ -42,11 +42,16 @@ struct Cost {
 #[derive(Debug)]
 struct Choice {
     takes_turns: bool,
+    /// What an evaluation of all takes, and a round of turns.
+    batch: Option<Cost>,
+    round: Option<Cost>,
+    /// Turns that follow each other, and what they took: of a round that is not complete.
+    turns: (usize, f64),
     /// Evaluations until the next look, and from that to the one after it.
     n_left: u32,
     next: u32,
     /// Evaluations of the look under way that are still to come.
-    n_looks: u32,
+    n_looks: usize,
 }
 
 impl Batching {
@@ -54,7 +59,7 @@ impl Batching {
     pub(super) fn new(may_take_turns: bool) -> Self {
         Self {
             may_take_turns,
-            costs: BTreeMap::new(),
+            one: None,
             choices: BTreeMap::new(),
             n_waiting: 0,
             last_width: 0,
@@ -64,22 +69,27 @@ impl Batching {
 
     /// Whether the next evaluation has a token of each of `n_waiting` answers; otherwise it has one of one of them.
     pub(super) fn is_together(&mut self, n_waiting: usize) -> bool {
-        self.n_waiting = n_waiting;
+        self.n_waiting = 0;
         if n_waiting < 2 || !self.may_take_turns {
             return true;
         }
+        self.n_waiting = n_waiting;
         let choice = self.choices.entry(n_waiting).or_insert_with(Choice::new);
         if choice.n_looks == 0 && choice.n_left == 0 {
-            // What led to turns may have been held up by others, so that is looked at again.
-            let is_known = |cost: &Cost| self.n_evaluations - cost.at <= LATELY;
-            if !choice.takes_turns && self.costs.get(&1).is_some_and(is_known) {
-                choice.decide(&self.costs, n_waiting);
-            } else {
-                choice.n_looks = LOOK;
-                self.costs.remove(if choice.takes_turns { &n_waiting } else { &1 });
-            }
+            let one = self.one.as_ref().filter(|one| self.n_evaluations - one.at <= LATELY);
+            choice.begin_look(one, n_waiting);
         }
         choice.takes_turns == (choice.n_looks > 0)
+    }
+
+    /// The next evaluation has a prompt in it.
+    pub(super) fn pass_over(&mut self) {
+        self.n_waiting = 0;
+    }
+
+    /// Whether the evaluation under way is for looking at the other way.
+    pub(super) fn is_looking(&self) -> bool {
+        self.choices.get(&self.n_waiting).is_some_and(|choice| choice.n_looks > 0)
     }
 
     /// Takes notice of an evaluation of `width` tokens. `None` for its time: it says nothing about others.
@@ -87,56 +97,129 @@ impl Batching {
         let is_first = std::mem::replace(&mut self.last_width, width) != width;
         let n_waiting = std::mem::take(&mut self.n_waiting);
         self.n_evaluations += 1;
-        if let Some(seconds) = seconds.filter(|_| !is_first && self.may_take_turns) {
-            self.note(width, seconds);
+        let (at, says_something) = (self.n_evaluations, seconds.is_some());
+        let seconds = seconds.filter(|_| !is_first && self.may_take_turns);
+        if let Some(seconds) = seconds.filter(|_| width == 1) {
+            note(&mut self.one, seconds, at);
         }
         let Some(choice) = self.choices.get_mut(&n_waiting) else { return };
+        choice.note(width, n_waiting, seconds, at);
         if choice.n_looks == 0 {
-            choice.n_left = choice.n_left.saturating_sub(u32::from(seconds.is_some()));
+            choice.n_left = choice.n_left.saturating_sub(u32::from(says_something));
             return;
         }
         choice.n_looks -= 1;
         if choice.n_looks == 0 {
-            choice.decide(&self.costs, n_waiting);
+            choice.go_on(self.one.as_ref(), n_waiting);
         }
     }
 
-    fn note(&mut self, width: usize, seconds: f64) {
-        let at = self.n_evaluations;
-        let cost = self.costs.entry(width).or_insert(Cost { seconds, at });
-        // What else happens on a machine only makes evaluations longer, so a short one says more.
-        let newest = match seconds {
-            _ if at - cost.at > LATELY => 1.0,
-            shorter if shorter < cost.seconds => 0.5,
-            _ => 0.05,
-        };
-        cost.seconds += newest * (seconds - cost.seconds);
-        cost.at = at;
+    /// Takes notice that the evaluation under way could not be done.
+    pub(super) fn give_up(&mut self) {
+        if let Some(choice) = self.choices.get_mut(&std::mem::take(&mut self.n_waiting)) {
+            choice.turns = (0, 0.0);
+            if choice.n_looks > 0 {
+                choice.n_looks = 0;
+                choice.settle(choice.takes_turns);
+            }
+        }
     }
+}
+
+fn note(cost: &mut Option<Cost>, seconds: f64, at: u64) {
+    let Some(known) = cost.as_mut().filter(|known| at - known.at <= LATELY) else {
+        *cost = Some(Cost { seconds, at });
+        return;
+    };
+    // What else happens on a machine only makes evaluations longer, so a short one says more.
+    let newest = if seconds < known.seconds { 0.5 } else { 0.05 };
+    known.seconds += newest * (seconds - known.seconds);
+    known.at = at;
+}
+
+fn times(number: usize, cost: &Cost) -> f64 {
+    f64::from(u32::try_from(number).unwrap_or(u32::MAX)) * cost.seconds
 }
 
 impl Choice {
     fn new() -> Self {
         Self {
             takes_turns: false,
+            batch: None,
+            round: None,
+            turns: (0, 0.0),
             n_left: FIRST_LOOK,
             next: FIRST_LOOK,
             n_looks: 0,
         }
     }
 
-    fn decide(&mut self, costs: &BTreeMap<usize, Cost>, n_waiting: usize) {
-        let was = self.takes_turns;
-        if let (Some(one), Some(all)) = (costs.get(&1), costs.get(&n_waiting)) {
-            let in_turns = f64::from(u32::try_from(n_waiting).unwrap_or(u32::MAX)) * one.seconds;
-            let worth = if was { 1.0 } else { WORTH };
-            self.takes_turns = in_turns < worth * all.seconds;
+    fn note(&mut self, width: usize, n_waiting: usize, seconds: Option<f64>, at: u64) {
+        let Some(seconds) = seconds else {
+            self.turns = (0, 0.0);
+            return;
+        };
+        if width == n_waiting {
+            note(&mut self.batch, seconds, at);
         }
-        self.next = if self.takes_turns == was {
+        if width != 1 {
+            self.turns = (0, 0.0);
+            return;
+        }
+        self.turns = (self.turns.0 + 1, self.turns.1 + seconds);
+        if self.turns.0 == n_waiting {
+            note(&mut self.round, self.turns.1, at);
+            self.turns = (0, 0.0);
+        }
+    }
+
+    /// `one`: what one token alone took lately.
+    fn begin_look(&mut self, one: Option<&Cost>, n_waiting: usize) {
+        // What was known may have been held up by others, or be about other answers.
+        if self.takes_turns {
+            self.batch = None;
+        } else {
+            self.round = None;
+            if one.is_some_and(|one| self.cannot_pay(one, n_waiting)) {
+                return self.settle(false);
+            }
+        }
+        self.n_looks = LOOK;
+    }
+
+    /// Turns cannot be worth it, whatever a round takes.
+    fn cannot_pay(&self, one: &Cost, n_waiting: usize) -> bool {
+        self.batch
+            .as_ref()
+            .is_some_and(|batch| times(n_waiting, one) >= WORTH * batch.seconds)
+    }
+
+    /// At the end of a look's evaluations: chooses, or looks at a whole round of turns.
+    fn go_on(&mut self, one: Option<&Cost>, n_waiting: usize) {
+        let (Some(batch), Some(round)) = (&self.batch, &self.round) else {
+            let pays_perhaps = one.is_some_and(|one| self.batch.is_some() && !self.cannot_pay(one, n_waiting));
+            if !self.takes_turns && self.turns.0 > 0 && pays_perhaps {
+                self.n_looks = n_waiting - self.turns.0;
+            } else if !self.takes_turns && self.turns.0 > 0 {
+                self.settle(false);
+            } else {
+                // Nothing could be measured.
+                self.n_left = FIRST_LOOK;
+            }
+            return;
+        };
+        let worth = if self.takes_turns { 1.0 } else { WORTH };
+        let is_worth_it = round.seconds < worth * batch.seconds;
+        self.settle(is_worth_it);
+    }
+
+    fn settle(&mut self, takes_turns: bool) {
+        self.next = if takes_turns == self.takes_turns {
             (self.next * FURTHER_APART).min(MOST_BETWEEN)
         } else {
             FIRST_LOOK
         };
+        self.takes_turns = takes_turns;
         self.n_left = self.next;
     }
 }
@@ -249,6 +332,50 @@ mod tests {
         }
     }
 
+    /// The cheapest of them alone was taken for all.
+    #[test]
+    fn long_answers_among_short_ones_count_in_full() {
+        for (costs, batch, takes_turns) in [([1.1, 4.0], 4.15, false), ([1.1, 4.0], 6.0, true), ([1.0, 1.0], 1.9, false)] {
+            let (mut batching, mut turn, mut n_turns) = (Batching::new(true), 0, 0);
+            for _ in 0..1000 {
+                let seconds = if batching.is_together(2) {
+                    (2, batch)
+                } else {
+                    turn += 1;
+                    n_turns += 1;
+                    (1, costs[turn % 2])
+                };
+                batching.observe(seconds.0, Some(seconds.1));
+            }
+            assert_eq!(!batching.is_together(2), takes_turns, "{costs:?} or {batch}");
+            assert!(takes_turns || n_turns < 20, "{costs:?} or {batch}: {n_turns} turns");
+        }
+    }
+
+    #[test]
+    fn a_look_that_measures_nothing_is_made_again_soon() {
+        let mut batching = Batching::new(true);
+        for _ in 0..FIRST_LOOK {
+            assert!(batching.is_together(2));
+            batching.observe(2, Some(3.0));
+        }
+        for _ in 0..LOOK {
+            assert!(!batching.is_together(2) && batching.is_looking());
+            batching.observe(1, None);
+        }
+        let mut n_before = 0;
+        while batching.is_together(2) {
+            batching.observe(2, Some(3.0));
+            n_before += 1;
+        }
+        assert_eq!(n_before, FIRST_LOOK);
+        batching.give_up();
+        for _ in 0..3 * FIRST_LOOK {
+            assert!(batching.is_together(2), "what cannot be done is not tried again at once");
+            batching.observe(2, Some(3.0));
+        }
+    }
+
     #[test]
     fn on_a_gpu_nobody_takes_turns() {
         let mut batching = Batching::new(false);
@@ -265,6 +392,7 @@ mod tests {
             assert!(batching.is_together(2));
             batching.observe(2, None);
         }
-        assert!(batching.costs.is_empty());
+        let choice = &batching.choices[&2];
+        assert!(batching.one.is_none() && choice.batch.is_none() && choice.n_left == FIRST_LOOK);
     }
 }

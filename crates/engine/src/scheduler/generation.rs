@@ -271,6 +271,20 @@ struct Forced {
     is_thought: bool,
 }
 
+/// What a generation that has ended has yet to tell.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Ending {
+    reply: Reply<GenerationResult>,
+    result: GenerationResult,
+}
+
+impl Ending {
+    pub(super) fn tell(self) {
+        self.reply.end(Ok(self.result));
+    }
+}
+
 /// When a generation was asked for, and when its turn came.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
@@ -567,8 +581,8 @@ impl Generation {
         held
     }
 
-    /// Ends it well. Returns the turn and the answer, for the conversation to keep.
-    pub(super) fn finish(mut self, stop_reason: StopReason) -> (Turn, Message) {
+    /// Ends it well. Returns the turn and the answer, for the conversation to keep, and what is to be told.
+    pub(super) fn finish(mut self, stop_reason: StopReason) -> (Turn, Message, Ending) {
         if self.stream.matched().is_none() && stop_reason != StopReason::Abort {
             let rest = self.stream.finish();
             self.take(&rest);
@@ -593,8 +607,11 @@ impl Generation {
             .and_then(|index| self.options.stop_strings.get(index).cloned());
         self.result.tool_calls = calls;
         let answer = self.message();
-        self.reply.end(Ok(self.result));
-        (self.turn, answer)
+        let ending = Ending {
+            reply: self.reply,
+            result: self.result,
+        };
+        (self.turn, answer, ending)
     }
 
     /// The answer as a message. The caller's beginning of it is in the conversation already.

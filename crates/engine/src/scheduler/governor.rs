@@ -58,6 +58,7 @@ pub(super) struct Governor {
     single: Pace,
     few: Pace,
     prompt: Pace,
+    has_prompts: bool,
 }
 
 impl Governor {
@@ -77,6 +78,7 @@ impl Governor {
                 .in_turns_of(SHORTEST_TURN),
             // Of a prompt, as few narrow evaluations as can be.
             prompt: Pace::new(current, 0, f64::INFINITY).hinted(half(current, &counts)),
+            has_prompts: true,
             counts,
         }
     }
@@ -87,12 +89,17 @@ impl Governor {
         if self.prompt.look.is_some() { most.min(NARROW) } else { most }
     }
 
+    /// Whether the evaluations that come next have tokens of a prompt.
+    pub(super) fn set_prompts(&mut self, has_prompts: bool) {
+        self.has_prompts = has_prompts;
+    }
+
     /// The number of threads for the next evaluation, of `width` tokens.
     pub(super) fn threads(&mut self, width: usize) -> u32 {
         let counts = std::mem::take(&mut self.counts);
+        let is_for_looking = !self.is_wide(width);
         let pace = self.pace(width);
-        // Of a prompt only narrow evaluations are for looking.
-        if width < NARROW && pace.turn_so_far.is_empty() {
+        if is_for_looking && pace.turn_so_far.is_empty() {
             pace.begin(width_of(width), &counts);
         }
         let threads = counts[pace.next()];
@@ -114,8 +121,15 @@ impl Governor {
         Duration::try_from_secs_f64(seconds).ok()
     }
 
-    /// How long an evaluation of `width` tokens, guesses among them, may take by the number that single tokens are evaluated by.
-    pub(super) fn patience_with_guesses(&self, width: usize) -> Option<Duration> {
+    /// Whether the next single token is compared with the one before it, by another number of threads: both should be of one answer.
+    pub(super) fn compares_with_last(&self) -> bool {
+        let look = self.single.look.as_ref();
+        look.is_some_and(|look| !look.is_candidates_turn()) && !self.single.are_short(1.0)
+    }
+
+    /// How long an evaluation of `width` tokens may take that is none of this one's, with guesses for instance, by the number that single tokens are
+    /// evaluated by.
+    pub(super) fn patience_apart(&self, width: usize) -> Option<Duration> {
         let usual = Some(self.single.recent).filter(|recent| *recent > 0.0 && self.single.current > 0)?;
         Duration::try_from_secs_f64((LATE * usual * width_of(width)).max(SHORTEST_PATIENCE)).ok()
     }
@@ -145,18 +159,24 @@ impl Governor {
         }
     }
 
-    /// One token is bound by memory, a prompt by arithmetic, and a few tokens of several answers by either.
+    /// Of a prompt only narrow evaluations are for looking.
+    fn is_wide(&self, width: usize) -> bool {
+        self.has_prompts && width >= NARROW
+    }
+
+    /// One token is bound by memory, a prompt by arithmetic, and tokens of several answers by either.
     fn pace(&mut self, width: usize) -> &mut Pace {
         match width {
             0 | 1 => &mut self.single,
-            2..NARROW => &mut self.few,
-            _ => &mut self.prompt,
+            _ if self.is_wide(width) => &mut self.prompt,
+            _ => &mut self.few,
         }
     }
 
-    /// The number that single tokens are evaluated by.
-    pub(super) fn settled(&self) -> u32 {
-        self.counts[self.single.current]
+    /// The number that evaluations of `width` tokens have settled on.
+    pub(super) fn settled_for(&mut self, width: usize) -> u32 {
+        let index = self.pace(width).current;
+        self.counts[index]
     }
 }
 
@@ -182,6 +202,8 @@ struct Pace {
     /// Seconds a token takes, lately and usually.
     recent: f64,
     usual: f64,
+    /// Of how many tokens those evaluations were.
+    recent_width: f64,
     n_settled: u32,
     /// How many evaluations more than not took longer than usual.
     n_slow: u32,
@@ -255,6 +277,7 @@ impl Pace {
             current,
             recent: 0.0,
             usual: 0.0,
+            recent_width: 0.0,
             n_settled: 0,
             n_slow: 0,
             savings: 0.0,
@@ -299,9 +322,11 @@ impl Pace {
             .look
             .as_ref()
             .filter(|look| !look.is_candidates_turn() && look.candidate < self.current);
-        let seconds = match fewer.and_then(|look| look.tried.last()) {
-            Some(tried) => LATER_THAN_FEWER * tried * width,
-            None if self.recent > 0.0 => LATE * self.recent * width,
+        // Fewer tokens may take as long as more of them did.
+        let at_least = |measured: f64| width.max(measured.min(width_of(NARROW)));
+        let seconds = match fewer.and_then(|look| Some((look.tried.last()?, look.width))) {
+            Some((tried, measured)) => LATER_THAN_FEWER * tried * at_least(measured),
+            None if self.recent > 0.0 => LATE * self.recent * at_least(self.recent_width),
             None => return None,
         };
         Some(seconds.max(SHORTEST_PATIENCE))
@@ -316,16 +341,16 @@ impl Pace {
                 self.savings -= took;
                 self.ratios[look.candidate] = Some(took / (self.recent * width).max(1e-9));
                 if look.candidate < self.current {
-                    self.be_more_patient(took / width);
+                    self.be_more_patient(took / width, width);
                 }
             }
-            Some(look) => {
+            Some(look) if look.candidate < self.current && are_alike(look.width, width) => {
                 let tried = trimmed_mean(&look.tried);
-                self.leave_for(look.candidate, tried);
+                self.leave_for(look.candidate, tried, width);
             }
             // Once may be chance: fewer are looked at, and this number once more.
-            None => {
-                self.be_more_patient(took / width);
+            _ => {
+                self.be_more_patient(took / width, width);
                 self.hint = Some(half(self.current, counts));
             }
         }
@@ -333,17 +358,19 @@ impl Pace {
 
     /// Nothing says that fewer threads would have been faster: perhaps everything takes longer now, as in a longer text or on a throttled machine.
     /// An evaluation that is given up again and again would never be done.
-    fn be_more_patient(&mut self, cost: f64) {
-        self.recent = self.recent.max(cost);
+    fn be_more_patient(&mut self, cost: f64, width: f64) {
+        if cost > self.recent {
+            (self.recent, self.recent_width) = (cost, width);
+        }
     }
 
     /// Goes on with another number, because this one cannot be waited for.
-    fn leave_for(&mut self, other: usize, cost: f64) {
+    fn leave_for(&mut self, other: usize, cost: f64, width: f64) {
         self.ratios.fill(None);
         // If it was chance, that shows soon.
         self.before = Some((self.current, self.recent)).filter(|(_, cost)| *cost > 0.0);
         self.since = Turn::default();
-        (self.current, self.recent, self.usual) = (other, cost, cost);
+        (self.current, self.recent, self.usual, self.recent_width) = (other, cost, cost, width);
         (self.n_slow, self.turn) = (0, 0);
     }
 
@@ -471,6 +498,7 @@ impl Pace {
         const RECENT: f64 = 0.75;
         const USUAL: f64 = 63.0 / 64.0;
         let cost = turn.cost();
+        self.recent_width = turn.width / turn.count;
         self.since.add(turn.width, turn.seconds);
         let mixed = |before: f64, share: f64| {
             if before > 0.0 {
@@ -503,7 +531,8 @@ impl Pace {
         let is_better = if is_up { tried < WORTH_MORE * usual } else { ratio < WORTH_FEWER };
         self.n_settled = 0;
         self.ratios.resize(counts.len(), None);
-        if look.kept.is_empty() {
+        // Of turns that could hardly be compared, one is no proof.
+        if look.kept.is_empty() || (is_better && look.kept.len() < 2) {
             return;
         }
         if !is_better {
@@ -519,8 +548,7 @@ impl Pace {
             (self.n_free_up, self.up_after) = (FREE_LOOKS_UP, SETTLING);
         }
         self.current = look.candidate;
-        self.recent = tried;
-        self.usual = self.recent;
+        (self.recent, self.usual, self.recent_width) = (tried, tried, look.width);
         // What helped once may help again, in the same direction.
         self.n_free = u32::from(!is_up);
         let around = around(self.current, counts);
@@ -559,8 +587,7 @@ impl Look {
 
     /// Takes a turn of the present number, if it can be compared with the candidate's.
     fn take_kept(&mut self, cost: f64, width: f64) {
-        const ALIKE: f64 = 1.25;
-        if width > self.width * ALIKE || width * ALIKE < self.width {
+        if !are_alike(width, self.width) {
             self.n_unlike += 1;
             self.tried.pop();
             return;
@@ -583,6 +610,12 @@ impl Look {
     fn ratio(&self) -> f64 {
         trimmed_mean(&self.tried) / trimmed_mean(&self.kept).max(1e-12)
     }
+}
+
+/// Whether evaluations of so many tokens can be compared.
+fn are_alike(width: f64, other: f64) -> bool {
+    const ALIKE: f64 = 1.25;
+    width <= other * ALIKE && other <= width * ALIKE
 }
 
 /// The mean without the highest: one evaluation that was held up says nothing.
@@ -697,7 +730,7 @@ mod tests {
         for width in [1, 4, 512] {
             assert_eq!(threads_after(&mut governor, SMALL, width, 500), 3);
         }
-        assert_eq!(governor.settled(), 3);
+        assert_eq!(governor.settled_for(1), 3);
     }
 
     #[test]
@@ -716,7 +749,7 @@ mod tests {
             let mut governor = Governor::new(start, Some(4));
             let found = threads_after(&mut governor, machine, 1, 1000);
             assert_eq!(found, expected, "{name}");
-            assert_eq!(governor.settled(), expected, "{name}");
+            assert_eq!(governor.settled_for(1), expected, "{name}");
         }
     }
 
@@ -750,7 +783,7 @@ mod tests {
         let mut governor = Governor::new(2, Some(2));
         assert_eq!(threads_after(&mut governor, two_cores(2), 1, 300), 2);
         let (governed, fixed) = run(&mut governor, two_cores(1), 1, 300, 1);
-        assert_eq!(governor.settled(), 1, "another process has taken a core");
+        assert_eq!(governor.settled_for(1), 1, "another process has taken a core");
         assert!(governed < 1.1 * fixed, "{governed:.2} s instead of {fixed:.2} s");
         assert_eq!(threads_after(&mut governor, two_cores(2), 1, 600), 2, "it has ended");
     }
@@ -792,6 +825,63 @@ mod tests {
         assert_eq!(threads_after(&mut governor, BIG, 1, 100), 2);
         let (governed, fixed) = run(&mut governor, terrible, 1, 100, 1);
         assert!(governed < 1.1 * fixed, "in the middle: {governed:.2} s instead of {fixed:.2} s");
+    }
+
+    /// Bound by memory, two tokens take as long as eight: when answers had ended, a healthy evaluation of the others was given up.
+    #[test]
+    fn fewer_tokens_may_take_as_long_as_more_did() {
+        for n_before in 1..60 {
+            let mut governor = Governor::new(4, Some(4));
+            for step in 0..n_before + 20 {
+                let width = if step < n_before { 8 } else { 2 };
+                let took = Duration::from_secs_f64(0.4 / f64::from(governor.threads(width)));
+                let patience = governor.patience(width);
+                assert!(
+                    patience.is_none_or(|patience| patience > took),
+                    "{n_before}: {patience:?} for {took:?}"
+                );
+                governor.observe(width, took);
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_waited_for_is_done_by_fewer_threads() {
+        let mut governor = Governor::new(2, Some(4));
+        let (mut random, mut n_given_up) = (5, 0);
+        for _ in 0..3000 {
+            let took = SMALL.time(1, governor.threads(1), &mut random);
+            let pace = &governor.single;
+            let looks_higher = pace
+                .look
+                .as_ref()
+                .is_some_and(|look| look.candidate > pace.current && !look.is_candidates_turn());
+            if looks_higher {
+                let before = governor.settled_for(1);
+                governor.give_up(1, Duration::from_secs_f64(10.0 * took));
+                assert!(governor.settled_for(1) <= before);
+                n_given_up += 1;
+            } else {
+                governor.observe(1, Duration::from_secs_f64(took));
+            }
+        }
+        assert!(n_given_up > 0);
+    }
+
+    /// Sixteen answers and more were taken for a prompt, by whose wide evaluations nothing is looked at.
+    #[test]
+    fn numbers_are_looked_at_by_any_number_of_answers() {
+        let crowded = Machine { free_cores: 1, ..BIG };
+        let (mut governor, mut random) = (Governor::new(2, Some(2)), 3);
+        governor.set_prompts(false);
+        for _ in 0..40 {
+            let took = crowded.time(20, governor.threads(20), &mut random);
+            match governor.patience(20).filter(|patience| patience.as_secs_f64() < took) {
+                Some(patience) => governor.give_up(20, patience),
+                None => governor.observe(20, Duration::from_secs_f64(took)),
+            }
+        }
+        assert_eq!(governor.settled_for(20), 1);
     }
 
     /// An evaluation that took ever so much longer than those before it was given up for ever.

@@ -108,6 +108,14 @@ impl Lane {
         }
         match job {
             Job::Generate(request) => self.start(*request, model, format, context_size),
+            Job::CountTokens { prompt, options, reply } => reply.end(self.count(prompt, &options, format)),
+            other => self.perform_without_model(other),
+        }
+    }
+
+    /// Does what is about the conversation alone.
+    fn perform_without_model(&mut self, job: Job) {
+        match job {
             Job::History(reply) => reply.end(Ok(self.conversation.messages().to_vec())),
             Job::SetHistory(messages, reply) => {
                 self.conversation.replace(messages);
@@ -121,11 +129,13 @@ impl Lane {
                 self.conversation.abandon_tool_calls();
                 reply.end(Ok(()));
             }
-            Job::CountTokens { prompt, options, reply } => reply.end(self.count(prompt, &options, format)),
             Job::Dispose(reply) => {
                 self.is_disposed = true;
                 reply.end(Ok(()));
             }
+            Job::Generate(_) | Job::CountTokens { .. } => job.refuse(Error::Internal {
+                reason: "a job that needs a model was given to a session alone".into(),
+            }),
         }
     }
 
@@ -276,6 +286,11 @@ impl Lane {
         })
     }
 
+    /// Whether it still wants what is in the batch under way.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.stake().is_some_and(|stake| !stake.abort.is_set())
+    }
+
     /// Takes notice of how many threads evaluate.
     pub(super) fn note_threads(&mut self, threads: u32) {
         if let Some(running) = &mut self.running {
@@ -374,10 +389,12 @@ impl Lane {
         let reason = if generation.abort.is_set() { StopReason::Abort } else { reason };
         let is_kept = reason != StopReason::Abort || generation.keeps_aborted();
         let is_preload = generation.options.is_preload;
-        let (turn, answer) = generation.finish(reason);
+        let (turn, answer, ending) = generation.finish(reason);
+        // Before it is told: what the caller knows of, the session knows of.
         if is_kept && !is_preload {
             self.conversation.commit(turn, answer);
         }
+        ending.tell();
     }
 
     /// Ends what was asked to stop: running, ready or waiting.
@@ -386,7 +403,7 @@ impl Lane {
             self.end(Ok(StopReason::Abort));
         }
         if let Some(generation) = self.ready.take_if(|generation| generation.abort.is_set()) {
-            generation.finish(StopReason::Abort);
+            generation.finish(StopReason::Abort).2.tell();
         }
         if self.jobs.iter().any(Job::is_aborted) {
             let (aborted, waiting): (Vec<_>, Vec<_>) = self.jobs.drain(..).partition(Job::is_aborted);
@@ -397,7 +414,8 @@ impl Lane {
         }
     }
 
-    /// Ends everything with an error, without touching memory.
+    /// Ends everything that needs the context with an error, without touching memory. What is about the conversation alone is done: the session, or its end,
+    /// goes on in another context.
     pub(super) fn fail_all(&mut self, error: impl Fn() -> Error) {
         if let Some(reply) = self.starting.take() {
             reply.end(Err(error()));
@@ -406,8 +424,12 @@ impl Lane {
             generation.fail(error());
         }
         self.end(Err(error()));
-        for job in self.jobs.drain(..) {
-            job.refuse(error());
+        for job in std::mem::take(&mut self.jobs) {
+            match job {
+                Job::Generate(_) | Job::CountTokens { .. } => job.refuse(error()),
+                other if self.is_disposed => other.refuse(Error::SessionDisposed),
+                other => self.perform_without_model(other),
+            }
         }
     }
 }

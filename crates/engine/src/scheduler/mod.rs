@@ -52,8 +52,11 @@ pub struct Scheduler<'model> {
     context: Context<'model>,
     governor: Governor,
     batching: Batching,
-    /// Whose turn was the last one, where answers take turns.
+    /// Where answers take turns: whose turn is under way, and whose was the last one that was done.
+    turn: Option<SessionId>,
     last_turn: Option<SessionId>,
+    /// Who was in an evaluation that others' aborts ended.
+    cut_short: Vec<SessionId>,
     costs: Costs,
     budget: Budget,
     /// The memory was too full for guesses.
@@ -95,7 +98,9 @@ impl<'model> Scheduler<'model> {
             context,
             governor: Governor::new(params.threads, params.most_threads),
             batching: Batching::new(!model.is_offloaded()),
+            turn: None,
             last_turn: None,
+            cut_short: Vec::new(),
             costs: Costs::default(),
             budget: Budget::default(),
             skips_drafts: false,
@@ -162,18 +167,27 @@ impl<'model> Scheduler<'model> {
             return self.wake_parked();
         }
         let (width, n_guessed) = (self.batch.len(), self.n_drafted());
-        let (threads, patience) = if n_guessed > 0 {
-            // Looks at other numbers of threads would be billed to the guesses.
-            (self.governor.settled(), self.governor.patience_with_guesses(width))
+        self.governor.set_prompts(self.fills_prompt);
+        let is_looking = self.batching.is_looking();
+        let (threads, patience) = if n_guessed > 0 || is_looking {
+            // Looks at other numbers of threads would be billed to the guesses, or to batches and turns.
+            (self.settled_threads(), self.governor.patience_apart(width))
         } else {
             (self.governor.threads(width), self.governor.patience(width))
         };
         self.context.set_threads(threads);
         self.context.set_patience(patience);
         let begun_at = Instant::now();
-        match self.context.decode(&self.batch, &self.stakes()) {
+        let decoded = self.context.decode(&self.batch, &self.stakes());
+        if decoded != Ok(Decoded::Done) {
+            self.batching.give_up();
+        }
+        match decoded {
             Ok(Decoded::Done) => self.take_results(&outputs, begun_at),
-            Ok(Decoded::Aborted) => self.resync(),
+            Ok(Decoded::Aborted) => {
+                self.cut_short = self.active_lanes().filter(|lane| lane.is_cut_short()).map(|lane| lane.id).collect();
+                self.resync();
+            }
             // The same once more, without guesses.
             Ok(Decoded::Late) if n_guessed > 0 => {
                 let spent = begun_at.elapsed().as_secs_f64();
@@ -181,6 +195,7 @@ impl<'model> Scheduler<'model> {
                 self.skips_drafts = true;
                 self.resync();
             }
+            Ok(Decoded::Late) if is_looking => self.resync(),
             // The same once more, by fewer threads.
             Ok(Decoded::Late) => {
                 self.governor.give_up(width, begun_at.elapsed());
@@ -280,15 +295,20 @@ impl<'model> Scheduler<'model> {
     fn fill_batch(&mut self) -> Vec<(SessionId, Option<usize>)> {
         self.batch.clear();
         let mut demands: Vec<_> = self.active.iter().map(|id| self.lanes[id].demand(&self.slots)).collect();
+        self.let_first(&mut demands);
         // A prompt is evaluated as fast as can be, and with it nothing that may be in vain.
         self.fills_prompt = demands.iter().any(|(demand, _)| matches!(demand, Demand::Prompt(_)));
-        if !self.fills_prompt {
+        self.turn = None;
+        if self.fills_prompt {
+            self.batching.pass_over();
+        } else {
             self.take_turns(&mut demands);
         }
         let batch_size = self.context.batch_size();
         let shares = plan::shares(&demands, self.capacity(&demands));
         let width = shares.iter().sum();
-        let may_draft = !std::mem::take(&mut self.skips_drafts) && !self.fills_prompt && self.budget.allows();
+        let may_draft =
+            !std::mem::take(&mut self.skips_drafts) && !self.fills_prompt && !self.batching.is_looking() && self.budget.allows();
         let n_free = if may_draft { batch_size - width } else { 0 };
         let mut room = DraftRoom {
             costs: &self.costs,
@@ -306,6 +326,22 @@ impl<'model> Scheduler<'model> {
         outputs
     }
 
+    /// Leaves who was cut short in `demands`, those of the lanes in `active`, for one evaluation: whoever asks and aborts again and again would
+    /// cut them short each time.
+    fn let_first(&mut self, demands: &mut [(Demand, u8)]) {
+        let first = std::mem::take(&mut self.cut_short);
+        let is_left =
+            |(id, (demand, _)): (&SessionId, &(Demand, u8))| first.contains(id) && !matches!(demand, Demand::Idle | Demand::Prompt(0));
+        if !self.active.iter().zip(&*demands).any(is_left) {
+            return;
+        }
+        for (id, (demand, _)) in self.active.iter().zip(demands) {
+            if !first.contains(id) {
+                *demand = Demand::Idle;
+            }
+        }
+    }
+
     /// Leaves one of several answers in `demands`, those of the lanes in `active`, where that is faster than all of them at once.
     fn take_turns(&mut self, demands: &mut [(Demand, u8)]) {
         let waiting = self
@@ -317,8 +353,11 @@ impl<'model> Scheduler<'model> {
         if self.batching.is_together(waiting.len()) {
             return;
         }
-        let next = plan::next_turn(&waiting, self.last_turn);
-        self.last_turn = next;
+        let again = self
+            .last_turn
+            .filter(|last| self.governor.compares_with_last() && waiting.contains(last));
+        let next = again.or_else(|| plan::next_turn(&waiting, self.last_turn));
+        self.turn = next;
         for (id, (demand, _)) in self.active.iter().zip(demands) {
             if Some(*id) != next {
                 *demand = Demand::Idle;
@@ -336,7 +375,7 @@ impl<'model> Scheduler<'model> {
         let n_answers = demands.iter().filter(|(demand, _)| *demand == Demand::Token).count();
         if n_answers > 0 {
             let n_in_time = self.cache.pace.tokens_in(LONGEST_WAIT);
-            return widest.min(n_answers + plan::chunk(n_in_time, batch_size));
+            return batch_size.min(n_answers + plan::chunk(n_in_time, batch_size).min(widest));
         }
         let mut prompts = self.active.iter().zip(demands).filter_map(|(id, (demand, _))| match demand {
             Demand::Prompt(left) if *left > 0 => Some((id, *left)),
@@ -352,9 +391,10 @@ impl<'model> Scheduler<'model> {
     fn take_results(&mut self, outputs: &[(SessionId, Option<usize>)], begun_at: Instant) {
         let (width, took) = (self.batch.len(), begun_at.elapsed());
         let (may_guess, n_guessed) = (self.active_lanes().any(Lane::may_guess), self.n_drafted());
-        // One token by another number of threads is at worst thought too dear for turns.
-        let is_usual = n_guessed == 0 && !self.fills_prompt && (width == 1 || !self.governor.is_looking(width));
-        if n_guessed == 0 {
+        let is_looking = self.batching.is_looking();
+        let is_usual = n_guessed == 0 && !self.fills_prompt && (is_looking || !self.governor.is_looking(width));
+        self.last_turn = self.turn.or(self.last_turn);
+        if n_guessed == 0 && !is_looking {
             self.governor.observe(width, took);
         }
         let n_right = n_guessed - self.advance(outputs);
@@ -380,6 +420,12 @@ impl<'model> Scheduler<'model> {
         self.active_lanes().filter_map(Lane::stake).collect()
     }
 
+    /// The number of threads that has proved best for evaluations as that in the batch; guesses are none.
+    fn settled_threads(&mut self) -> u32 {
+        let width = if self.n_drafted() > 0 { 1 } else { self.batch.len() };
+        self.governor.settled_for(width)
+    }
+
     fn n_drafted(&self) -> usize {
         self.active_lanes().map(Lane::n_drafted).sum()
     }
@@ -387,7 +433,8 @@ impl<'model> Scheduler<'model> {
     /// Returns how many guesses were wrong or came too late.
     fn advance(&mut self, outputs: &[(SessionId, Option<usize>)]) -> usize {
         let mut n_wrong_of_all = 0;
-        let threads = self.context.threads_for(self.governor.settled());
+        let settled = self.settled_threads();
+        let threads = self.context.threads_for(settled);
         for (id, output) in outputs {
             let Some(lane) = self.lanes.get_mut(id) else { continue };
             lane.evaluated(&mut self.slots);

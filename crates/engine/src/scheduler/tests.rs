@@ -158,10 +158,12 @@ fn answers_that_take_turns_are_the_same() {
     let format = format();
     let mut scheduler = scheduler(&format);
     // Turns pay by far, as this seems to have been measured.
-    while scheduler.batching.is_together(2) {
-        for width in [2, 2, 1, 1] {
-            scheduler.batching.observe(width, Some(if width == 1 { 1.0 } else { 9.0 }));
+    loop {
+        let (width, seconds) = if scheduler.batching.is_together(2) { (2, 9.0) } else { (1, 1.0) };
+        if width == 1 && !scheduler.batching.is_looking() {
+            break;
         }
+        scheduler.batching.observe(width, Some(seconds));
     }
     let ids = [SessionId::DEFAULT, SessionId(1)];
     let answers = ids.map(|id| {
@@ -206,6 +208,80 @@ fn an_abort_while_a_grammar_is_made_ends_the_generation_as_aborted() {
         matches!(&last, Some(Event::Ended(Ok(result))) if result.stop_reason == StopReason::Abort),
         "{last:?}"
     );
+}
+
+/// Whoever asks and aborts faster than a part of a prompt is evaluated would hold up a stream for ever.
+#[test]
+fn who_was_cut_short_by_another_goes_first() {
+    let format = format();
+    let mut scheduler = scheduler(&format);
+    let (job, _answered) = request(QUESTION, streaming(), &AbortFlag::default(), |_| {});
+    scheduler.submit(SessionId::DEFAULT, job);
+    while scheduler.lanes[&SessionId::DEFAULT].demand(&scheduler.slots).0 != Demand::Token {
+        scheduler.step();
+    }
+    scheduler.create_session(SessionId(1), Conversation::default());
+    for _ in 0..3 {
+        let abort = AbortFlag::default();
+        let (job, _asked) = request("Say something about the sea, please!", streaming(), &abort, |_| {});
+        scheduler.submit(SessionId(1), job);
+        scheduler.start_waiting();
+        scheduler.reuse_memory();
+        scheduler.fill_batch();
+        assert!(scheduler.batch.len() > 2, "both");
+        scheduler.cut_short = vec![SessionId::DEFAULT];
+        scheduler.step();
+        assert_eq!(scheduler.batch.len(), 1, "the stream alone");
+        abort.set();
+        scheduler.step();
+    }
+}
+
+/// A session that was to end stayed for good, because another one's evaluation had failed.
+#[test]
+fn a_failure_ends_what_needs_the_context_and_nothing_else() {
+    let format = format();
+    let mut scheduler = scheduler(&format);
+    let id = SessionId(1);
+    scheduler.create_session(id, Conversation::default());
+    let (job, asked) = request(QUESTION, streaming(), &AbortFlag::default(), |_| {});
+    scheduler.submit(id, job);
+    let replies: Vec<_> = [Job::Reset, Job::Dispose, Job::AbandonToolCalls]
+        .into_iter()
+        .map(|job| {
+            let (sender, events) = mpsc::channel();
+            scheduler.submit(id, job(Reply::new(move |event| sender.send(event).unwrap())));
+            events
+        })
+        .collect();
+    scheduler.step();
+    scheduler.fail_all(|| Error::DecodeFailed { reason: "a test".into() });
+    let ended = |events: &Receiver<Event<()>>| match events.try_iter().last() {
+        Some(Event::Ended(result)) => result.map_err(|error| error.code()),
+        other => panic!("{other:?}"),
+    };
+    let failed = asked.try_iter().last();
+    assert!(matches!(&failed, Some(Event::Ended(Err(Error::DecodeFailed { .. })))), "{failed:?}");
+    let ends: Vec<_> = replies.iter().map(ended).collect();
+    assert_eq!(ends, [Ok(()), Ok(()), Err("SESSION_DISPOSED")]);
+    assert!(!scheduler.into_conversations().contains_key(&id));
+}
+
+#[test]
+fn what_was_told_is_in_the_conversation_even_if_telling_panics() {
+    let format = format();
+    let mut scheduler = scheduler(&format);
+    let (job, _events) = request(QUESTION, streaming(), &AbortFlag::default(), |event| {
+        assert!(!matches!(event, Event::Ended(_)), "a defect");
+    });
+    scheduler.submit(SessionId::DEFAULT, job);
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        while !scheduler.is_idle() {
+            scheduler.step();
+        }
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(scheduler.into_conversations()[&SessionId::DEFAULT].messages().len(), 2);
 }
 
 #[test]

@@ -292,6 +292,33 @@ fn evaluate(context: &mut Context<'_>, sequences: &[i32], from: usize, tokens: &
     (decoded, logits.unwrap_or_default().to_vec())
 }
 
+#[test]
+fn where_memory_cannot_be_cut_an_evaluation_ends_early_only_when_nobody_wants_it() {
+    for kind in Kind::ALL {
+        let bench = Bench::of(kind, "half");
+        let prompt = bench.plain.prompt(&[Message::new(Role::User, "the hat is in the house")]);
+        let params = ContextParams {
+            sequences: 2,
+            ..bench.plain.params()
+        };
+        let can_cut = bench.plain.model.can_cut_memory();
+        for (unwanted, is_ended) in [([false, false], false), ([true, false], can_cut), ([true, true], true)] {
+            let mut context = Context::new(&bench.plain.model, &params).unwrap();
+            let stakes = unwanted.map(|is_unwanted| {
+                let abort = AbortFlag::default();
+                if is_unwanted {
+                    abort.set();
+                }
+                let n_tokens = prompt.len();
+                Stake { abort, n_tokens }
+            });
+            let decoded = evaluate(&mut context, &[0, 1], 0, &prompt, &stakes).0;
+            let expected = if is_ended { Decoded::Aborted } else { Decoded::Done };
+            assert_eq!(decoded, expected, "{kind:?}, {unwanted:?}");
+        }
+    }
+}
+
 /// The logits behind the second of three sequences; where it `is_disturbed`, after the evaluation of the two others was cut short.
 fn second_of_three(bench: &Bench, is_disturbed: bool) -> Vec<f32> {
     const HELD: usize = 16;

@@ -17,7 +17,7 @@ const METHOD = [
   "With few rounds a difference of a few per cent says little, met or missed. Times are taken in the application, when a token reaches it. A peer whose",
   "turn takes longer than ten seconds has one counted turn.",
   "",
-  "*addon* is this package through its public interface, streaming into a callback. *raw* is a loop in Rust over the same llama.cpp libraries and",
+  "*addon* is this package as it is published, through its public interface, streaming into a callback. *raw* is a loop in Rust over the same llama.cpp libraries and",
   "backends that only calls `llama_decode` and takes the likeliest token: the limit. The peers are used as their documentation shows, as they",
   "are published: llama.node's package for Linux on x64 is compiled without AVX, which most of its distance comes from. The models have",
   "random weights at real shapes, because speed does not depend on what the weights say.",

@@ -77,7 +77,7 @@ impl Batching {
         let choice = self.choices.entry(n_waiting).or_insert_with(Choice::new);
         if choice.n_looks == 0 && choice.n_left == 0 {
             let one = self.one.as_ref().filter(|one| self.n_evaluations - one.at <= LATELY);
-            choice.begin_look(one, n_waiting);
+            choice.begin_look(one, n_waiting, self.n_evaluations);
         }
         choice.takes_turns == (choice.n_looks > 0)
     }
@@ -114,12 +114,21 @@ impl Batching {
         }
     }
 
+    /// Takes notice that the evaluation under way was not wanted any more: a look is made once more, soon.
+    pub(super) fn put_off(&mut self) {
+        if let Some(choice) = self.choices.get_mut(&std::mem::take(&mut self.n_waiting)) {
+            choice.turns = (0, 0.0);
+            if std::mem::take(&mut choice.n_looks) > 0 {
+                choice.n_left = FIRST_LOOK;
+            }
+        }
+    }
+
     /// Takes notice that the evaluation under way could not be done.
     pub(super) fn give_up(&mut self) {
         if let Some(choice) = self.choices.get_mut(&std::mem::take(&mut self.n_waiting)) {
             choice.turns = (0, 0.0);
-            if choice.n_looks > 0 {
-                choice.n_looks = 0;
+            if std::mem::take(&mut choice.n_looks) > 0 {
                 choice.settle(choice.takes_turns);
             }
         }
@@ -174,12 +183,13 @@ impl Choice {
     }
 
     /// `one`: what one token alone took lately.
-    fn begin_look(&mut self, one: Option<&Cost>, n_waiting: usize) {
+    fn begin_look(&mut self, one: Option<&Cost>, n_waiting: usize, now: u64) {
         // What was known may have been held up by others, or be about other answers.
         if self.takes_turns {
             self.batch = None;
         } else {
             self.round = None;
+            self.batch.take_if(|batch| now - batch.at > LATELY);
             if one.is_some_and(|one| self.cannot_pay(one, n_waiting)) {
                 return self.settle(false);
             }
@@ -200,7 +210,7 @@ impl Choice {
             let pays_perhaps = one.is_some_and(|one| self.batch.is_some() && !self.cannot_pay(one, n_waiting));
             if !self.takes_turns && self.turns.0 > 0 && pays_perhaps {
                 self.n_looks = n_waiting - self.turns.0;
-            } else if !self.takes_turns && self.turns.0 > 0 {
+            } else if !self.takes_turns && self.turns.0 > 0 && self.batch.is_some() {
                 self.settle(false);
             } else {
                 // Nothing could be measured.
@@ -373,6 +383,19 @@ mod tests {
         for _ in 0..3 * FIRST_LOOK {
             assert!(batching.is_together(2), "what cannot be done is not tried again at once");
             batching.observe(2, Some(3.0));
+        }
+    }
+
+    #[test]
+    fn a_look_that_was_aborted_is_made_again_soon() {
+        let mut batching = Batching::new(true);
+        for _ in 0..3 {
+            for _ in 0..FIRST_LOOK {
+                assert!(batching.is_together(2));
+                batching.observe(2, Some(3.0));
+            }
+            assert!(!batching.is_together(2));
+            batching.put_off();
         }
     }
 

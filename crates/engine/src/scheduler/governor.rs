@@ -121,6 +121,14 @@ impl Governor {
         Duration::try_from_secs_f64(seconds).ok()
     }
 
+    /// The number for a few evaluations of `width` tokens that are none of this one's: what others have moved to since is nearer than what was right when
+    /// there were such evaluations last.
+    pub(super) fn settled_for_look(&mut self, width: usize) -> u32 {
+        let pace = self.pace(width);
+        let index = pace.elsewhere.unwrap_or(pace.current);
+        self.counts[index]
+    }
+
     /// Whether the next single token is compared with the one before it, by another number of threads: both should be of one answer.
     pub(super) fn compares_with_last(&self) -> bool {
         let look = self.single.look.as_ref();
@@ -144,6 +152,12 @@ impl Governor {
         self.learn(width, |pace, counts| pace.give_up(width_of(width), took.as_secs_f64(), counts));
     }
 
+    /// Takes notice that an evaluation of which `patience_apart` was asked was given up.
+    pub(super) fn be_patient_apart(&mut self, width: usize, took: Duration) {
+        let width = width_of(width);
+        self.single.be_more_patient(took.as_secs_f64() / width, width);
+    }
+
     fn learn(&mut self, width: usize, lesson: impl FnOnce(&mut Pace, &[u32])) {
         let counts = std::mem::take(&mut self.counts);
         let pace = self.pace(width);
@@ -155,6 +169,7 @@ impl Governor {
             // What is faster for some is worth a look by the others.
             for pace in [&mut self.single, &mut self.few, &mut self.prompt] {
                 pace.hint = Some(now).filter(|now| *now != pace.current);
+                pace.elsewhere = pace.hint;
             }
         }
     }
@@ -215,6 +230,8 @@ struct Pace {
     alarm: f64,
     /// Proved faster for evaluations of another kind.
     hint: Option<usize>,
+    /// The same, until this kind has looked for itself.
+    elsewhere: Option<usize>,
     /// Which of the numbers around this one to look at next.
     turn: usize,
     /// How much longer each number took when it was last looked at from this one.
@@ -284,6 +301,7 @@ impl Pace {
             n_free,
             alarm,
             hint: None,
+            elsewhere: None,
             turn: 0,
             ratios: Vec::new(),
             look: None,
@@ -530,6 +548,7 @@ impl Pace {
         let usual = if self.usual > 0.0 { kept.min(self.usual) } else { kept };
         let is_better = if is_up { tried < WORTH_MORE * usual } else { ratio < WORTH_FEWER };
         self.n_settled = 0;
+        self.elsewhere = None;
         self.ratios.resize(counts.len(), None);
         // Of turns that could hardly be compared, one is no proof.
         if look.kept.is_empty() || (is_better && look.kept.len() < 2) {
@@ -882,6 +901,25 @@ mod tests {
             }
         }
         assert_eq!(governor.settled_for(20), 1);
+    }
+
+    #[test]
+    fn a_look_at_several_tokens_takes_the_number_that_single_ones_moved_to() {
+        let two_cores = |free_cores| Machine { free_cores, ..BIG };
+        let mut governor = Governor::new(2, Some(2));
+        assert_eq!(threads_after(&mut governor, two_cores(1), 1, 100), 1);
+        assert_eq!((governor.settled_for(4), governor.settled_for_look(4)), (2, 1));
+        assert_eq!(threads_after(&mut governor, two_cores(2), 4, 300), 2);
+        assert_eq!(governor.settled_for_look(4), 2, "it has looked for itself");
+    }
+
+    #[test]
+    fn what_was_given_up_apart_gets_more_time() {
+        let mut governor = Governor::new(2, Some(2));
+        run(&mut governor, BIG, 1, 50, 2);
+        let before = governor.patience_apart(1).unwrap();
+        governor.be_patient_apart(1, before);
+        assert!(governor.patience_apart(1).unwrap() > 2 * before);
     }
 
     /// An evaluation that took ever so much longer than those before it was given up for ever.

@@ -171,7 +171,12 @@ impl<'model> Scheduler<'model> {
         let is_looking = self.batching.is_looking();
         let (threads, patience) = if n_guessed > 0 || is_looking {
             // Looks at other numbers of threads would be billed to the guesses, or to batches and turns.
-            (self.settled_threads(), self.governor.patience_apart(width))
+            let settled = if is_looking {
+                self.governor.settled_for_look(width)
+            } else {
+                self.settled_threads()
+            };
+            (settled, self.governor.patience_apart(width))
         } else {
             (self.governor.threads(width), self.governor.patience(width))
         };
@@ -179,8 +184,10 @@ impl<'model> Scheduler<'model> {
         self.context.set_patience(patience);
         let begun_at = Instant::now();
         let decoded = self.context.decode(&self.batch, &self.stakes());
-        if decoded != Ok(Decoded::Done) {
-            self.batching.give_up();
+        match decoded {
+            Ok(Decoded::Done) => {}
+            Ok(Decoded::Aborted) => self.batching.put_off(),
+            _ => self.batching.give_up(),
         }
         match decoded {
             Ok(Decoded::Done) => self.take_results(&outputs, begun_at),
@@ -195,7 +202,10 @@ impl<'model> Scheduler<'model> {
                 self.skips_drafts = true;
                 self.resync();
             }
-            Ok(Decoded::Late) if is_looking => self.resync(),
+            Ok(Decoded::Late) if is_looking => {
+                self.governor.be_patient_apart(width, begun_at.elapsed());
+                self.resync();
+            }
             // The same once more, by fewer threads.
             Ok(Decoded::Late) => {
                 self.governor.give_up(width, begun_at.elapsed());
@@ -307,8 +317,7 @@ impl<'model> Scheduler<'model> {
         let batch_size = self.context.batch_size();
         let shares = plan::shares(&demands, self.capacity(&demands));
         let width = shares.iter().sum();
-        let may_draft =
-            !std::mem::take(&mut self.skips_drafts) && !self.fills_prompt && !self.batching.is_looking() && self.budget.allows();
+        let may_draft = !std::mem::take(&mut self.skips_drafts) && !self.fills_prompt && !self.is_measuring() && self.budget.allows();
         let n_free = if may_draft { batch_size - width } else { 0 };
         let mut room = DraftRoom {
             costs: &self.costs,
@@ -324,6 +333,11 @@ impl<'model> Scheduler<'model> {
             }
         }
         outputs
+    }
+
+    /// Whether the evaluation under way is to be compared with others. Guesses would put that off, and in turns all others would wait.
+    fn is_measuring(&self) -> bool {
+        self.batching.is_looking() || (self.turn.is_some() && self.governor.compares_with_last())
     }
 
     /// Leaves who was cut short in `demands`, those of the lanes in `active`, for one evaluation: whoever asks and aborts again and again would
@@ -353,9 +367,8 @@ impl<'model> Scheduler<'model> {
         if self.batching.is_together(waiting.len()) {
             return;
         }
-        let again = self
-            .last_turn
-            .filter(|last| self.governor.compares_with_last() && waiting.contains(last));
+        let is_compared = !self.batching.is_looking() && self.governor.compares_with_last();
+        let again = self.last_turn.filter(|last| is_compared && waiting.contains(last));
         let next = again.or_else(|| plan::next_turn(&waiting, self.last_turn));
         self.turn = next;
         for (id, (demand, _)) in self.active.iter().zip(demands) {

@@ -117,17 +117,23 @@ fn streaming() -> GenerationOptions {
     }
 }
 
-#[test]
-fn an_aborted_prompt_does_not_wait_for_the_evaluation_that_it_shares() {
-    let undisturbed = answer(usize::MAX);
-    let format = format();
-    let mut scheduler = scheduler(&format);
-    let (job, answered) = request(QUESTION, streaming(), &AbortFlag::default(), |_| {});
+/// An answer under way in the default session, beside a session that has nothing to do yet.
+fn begin_stream(scheduler: &mut Scheduler<'_>) -> Receiver<Event<GenerationResult>> {
+    let (job, events) = request(QUESTION, streaming(), &AbortFlag::default(), |_| {});
     scheduler.submit(SessionId::DEFAULT, job);
     while scheduler.lanes[&SessionId::DEFAULT].demand(&scheduler.slots).0 != Demand::Token {
         scheduler.step();
     }
     scheduler.create_session(SessionId(1), Conversation::default());
+    events
+}
+
+#[test]
+fn an_aborted_prompt_does_not_wait_for_the_evaluation_that_it_shares() {
+    let undisturbed = answer(usize::MAX);
+    let format = format();
+    let mut scheduler = scheduler(&format);
+    let answered = begin_stream(&mut scheduler);
     let abort = AbortFlag::default();
     let (job, asked) = request("Say something about the sea, please!", streaming(), &abort, |_| {});
     scheduler.submit(SessionId(1), job);
@@ -215,12 +221,7 @@ fn an_abort_while_a_grammar_is_made_ends_the_generation_as_aborted() {
 fn who_was_cut_short_by_another_goes_first() {
     let format = format();
     let mut scheduler = scheduler(&format);
-    let (job, _answered) = request(QUESTION, streaming(), &AbortFlag::default(), |_| {});
-    scheduler.submit(SessionId::DEFAULT, job);
-    while scheduler.lanes[&SessionId::DEFAULT].demand(&scheduler.slots).0 != Demand::Token {
-        scheduler.step();
-    }
-    scheduler.create_session(SessionId(1), Conversation::default());
+    let _answered = begin_stream(&mut scheduler);
     for _ in 0..3 {
         let abort = AbortFlag::default();
         let (job, _asked) = request("Say something about the sea, please!", streaming(), &abort, |_| {});
